@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: MIT
+# flake-pilot. `make help` lists the targets.
+VERSION := 0.1.0
+PREFIX ?= /usr
+BINDIR = $(PREFIX)/bin
+LIBDIR = $(PREFIX)/lib/flake-pilot
+SHAREDIR = $(PREFIX)/share/flake-pilot
+FLAKESDIR = $(PREFIX)/share/flakes
+MANDIR = $(PREFIX)/share/man
+
+SAN ?=
+COV ?=
+B := build$(if $(SAN),-san)$(if $(COV),-cov)
+CC ?= gcc
+PKG_CONFIG ?= pkg-config
+INSTALL ?= install
+Q := $(if $(V),,@)
+
+.DEFAULT_GOAL := build
+# Without the development packages pkg-config has no answer; deps must run all the same.
+NO_BUILD := deps clean help demo check dist
+pkg = $(shell $(PKG_CONFIG) $(1) $(2) 2>/dev/null)
+
+WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 \
+	-Wswitch-enum
+HARDEN := -O2 -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection
+SANFLAGS := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+COVFLAGS := -O0 --coverage
+OPT := $(if $(SAN),$(SANFLAGS),$(if $(COV),$(COVFLAGS),$(HARDEN)))
+CFLAGS ?= -g
+ALL_CFLAGS = $(CFLAGS) $(OPT) -std=c11 -D_GNU_SOURCE $(WARN) -fPIC -fvisibility=hidden -MMD -MP \
+	-Isrc -DFLAKE_VERSION='"$(VERSION)"' -DFLAKES_DIR='"$(FLAKESDIR)"'
+ALL_LDFLAGS = $(LDFLAGS) $(if $(SAN),$(SANFLAGS),$(if $(COV),--coverage,-Wl,-z,relro,-z,now))
+
+LUA_CFLAGS = $(call pkg,--cflags,lua5.4)
+LUA_LIBS = $(call pkg,--libs,lua5.4)
+YAML_LIBS = $(call pkg,--libs,yaml-0.1)
+CURL_LIBS = $(call pkg,--libs,libcurl)
+ARCHIVE_LIBS = $(call pkg,--libs,libarchive)
+CRYPTO_LIBS = $(call pkg,--libs,libcrypto)
+
+BASE := error util strv
+DOC := doc doc_emit
+FLAKE := $(DOC) flake flake_schema paths
+PLAN := plan hooks
+PROCESS := $(patsubst src/%.c,%,$(wildcard src/process*.c))
+FS := $(patsubst src/%.c,%,$(wildcard src/fs*.c))
+HTTP := $(patsubst src/%.c,%,$(wildcard src/http*.c))
+ARCHIVE := $(patsubst src/%.c,%,$(wildcard src/archive*.c))
+BIND_PROCESS := $(patsubst src/%.c,%,$(wildcard src/bind_proc*.c))
+BIND_FS := $(patsubst src/%.c,%,$(wildcard src/bind_fs*.c))
+PILOTS := podman
+MODULES := process fs yaml pilot http archive
+
+objs = $(patsubst %,$(B)/src/%.o,$(1))
+pobjs = $(patsubst %,$(B)/pilots/%.o,$(1))
+
+HOST_OBJS := $(call objs,$(BASE) $(FLAKE) $(PROCESS) $(FS) lua_util bind_yaml bind_pilot \
+	$(BIND_PROCESS) $(BIND_FS)) $(call pobjs,$(PLAN) $(PILOTS))
+PROGRAMS := $(B)/flake-ctl $(B)/flake-launch $(PILOTS:%=$(B)/%-pilot)
+SO := $(MODULES:%=$(B)/flake/%.so)
+UNITS := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
+MAN := $(wildcard doc/man/*.[1-8])
+
+.SECONDARY:
+.PHONY: build all help deps demo check test unit spec e2e san valgrind fuzz-short rock lint bench \
+	fuzz coverage install uninstall dist clean units
+build all: $(PROGRAMS) $(SO)
+
+help:
+	@echo "make | install [PREFIX= DESTDIR=] | deps | demo | check | test | lint | bench | fuzz |"
+	@echo "coverage | dist | clean;  SAN=1: with ASan and UBSan;  V=1: show the commands"
+
+$(B)/src/%.o: src/%.c
+	@mkdir -p $(@D)
+	@echo "  CC   $<"
+	$(Q)$(CC) $(ALL_CFLAGS) $(LUA_CFLAGS) -c -o $@ $<
+
+$(B)/pilots/%.o: pilots/%.c
+	@mkdir -p $(@D)
+	@echo "  CC   $<"
+	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+$(B)/src/launch.o: src/host.c
+	@mkdir -p $(@D)
+	@echo "  CC   $< (launch)"
+	$(Q)$(CC) $(ALL_CFLAGS) $(LUA_CFLAGS) -DHOST_CHUNK='"flake.launch"' -c -o $@ $<
+
+$(B)/pilots/%-main.o: pilots/main.c
+	@mkdir -p $(@D)
+	@echo "  CC   $< ($*)"
+	$(Q)$(CC) $(ALL_CFLAGS) -DPILOT_ENGINE=engine_$* -c -o $@ $<
+
+link = @echo "  LD   $@"; mkdir -p $(@D)
+
+$(B)/flake-ctl: $(B)/src/host.o $(HOST_OBJS)
+	$(link)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -Wl,-E $(LUA_LIBS) $(YAML_LIBS)
+
+$(B)/flake-launch: $(B)/src/launch.o $(HOST_OBJS)
+	$(link)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -Wl,-E $(LUA_LIBS) $(YAML_LIBS)
+
+$(B)/%-pilot: $(B)/pilots/%-main.o $(B)/pilots/%.o $(call pobjs,$(PLAN)) \
+		$(call objs,$(BASE) $(FLAKE))
+	$(link)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(YAML_LIBS)
+
+$(B)/flake/process.so: $(call objs,$(BASE) lua_util $(PROCESS) $(BIND_PROCESS))
+$(B)/flake/fs.so: $(call objs,$(BASE) lua_util $(FS) $(BIND_FS))
+$(B)/flake/yaml.so: $(call objs,$(BASE) lua_util $(DOC) bind_yaml)
+$(B)/flake/yaml.so: SO_LIBS = $(YAML_LIBS)
+$(B)/flake/pilot.so: $(call objs,$(BASE) lua_util $(FLAKE) bind_yaml bind_pilot) \
+	$(call pobjs,$(PLAN) $(PILOTS))
+$(B)/flake/pilot.so: SO_LIBS = $(YAML_LIBS)
+$(B)/flake/http.so: $(call objs,$(BASE) lua_util $(HTTP) bind_http)
+$(B)/flake/http.so: SO_LIBS = $(CURL_LIBS) $(CRYPTO_LIBS)
+$(B)/flake/archive.so: $(call objs,$(BASE) lua_util $(ARCHIVE) bind_archive)
+$(B)/flake/archive.so: SO_LIBS = $(ARCHIVE_LIBS)
+$(SO):
+	$(link)
+	$(Q)$(CC) -shared $(ALL_LDFLAGS) -o $@ $^ $(SO_LIBS)
+
+# --- tests ---------------------------------------------------------------------------------------
+
+UNIT_OBJS := $(call objs,$(BASE) $(FLAKE) $(PROCESS) $(FS) $(ARCHIVE)) $(call pobjs,$(PLAN) $(PILOTS))
+$(B)/unit/%: tests/unit/%.c $(UNIT_OBJS)
+	$(link)
+	$(Q)$(CC) $(ALL_CFLAGS) -MF $@.d -Ipilots $(ALL_LDFLAGS) -o $@ $< $(UNIT_OBJS) -lcmocka \
+		$(YAML_LIBS) $(ARCHIVE_LIBS)
+units: $(UNITS)
+
+BUSTED := lua5.4 /usr/bin/busted --lua=lua5.4
+
+deps:
+	tests/deps
+
+unit: units
+	tests/run unit $(B)
+
+spec: build
+	tests/run spec $(B)
+
+e2e: build
+	tests/run e2e $(B)
+
+# The fast half: no root, no podman.
+test: unit spec
+
+check: deps
+	tests/check
+
+demo: deps
+	$(MAKE) build
+	tests/demo
+
+lint:
+	tests/lint
+
+bench: build
+	tests/bench/run
+
+fuzz:
+	tests/fuzz/run 60
+
+coverage:
+	tests/coverage
+
+# --- installation --------------------------------------------------------------------------------
+
+install: build
+	$(INSTALL) -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/flake $(DESTDIR)$(SHAREDIR) \
+		$(DESTDIR)$(FLAKESDIR) $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man8
+	$(INSTALL) -m 755 $(B)/flake-ctl $(PILOTS:%=$(B)/%-pilot) $(DESTDIR)$(BINDIR)
+	ln -sf flake-ctl $(DESTDIR)$(BINDIR)/flake-ctl-podman
+	$(INSTALL) -m 755 $(B)/flake-launch $(DESTDIR)$(LIBDIR)
+	$(INSTALL) -m 644 $(SO) $(DESTDIR)$(LIBDIR)/flake
+	for d in lua lua/flake lua/flake/commands runtimes; do \
+		$(INSTALL) -d $(DESTDIR)$(SHAREDIR)/$$d; \
+		for f in $$d/*; do [ ! -f $$f ] || $(INSTALL) -m 644 $$f $(DESTDIR)$(SHAREDIR)/$$d; done; \
+	done
+	for m in $(MAN); do $(INSTALL) -m 644 $$m $(DESTDIR)$(MANDIR)/man$${m##*.}; done
+	tests/install-completions $(B)/flake-ctl $(DESTDIR)$(PREFIX)/share
+
+dist:
+	git archive --prefix=flake-pilot-$(VERSION)/ -o flake-pilot-$(VERSION).tar.gz HEAD
+
+clean:
+	rm -rf build build-san build-cov flake-pilot-*.tar.gz *.rock
+
+-include $(wildcard $(B)/src/*.d $(B)/pilots/*.d $(B)/unit/*.d)

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+// From a call to a plan (argv, env, descriptors) to exec. The one place where plans are made: it is
+// linked into the pilots and into the host, so explain, hooks and pilots cannot disagree.
+#pragma once
+
+#include <stdbool.h>
+
+#include "error.h"
+#include "flake.h"
+#include "strv.h"
+
+// Exit codes of a launch that did not reach the app.
+enum { EXIT_ENGINE = 125, EXIT_REFUSED = 126, EXIT_NOT_FOUND = 127 };
+
+struct plan {
+	char *flake, *command, *engine, *image;
+	char *target;   // program inside; "/": the image's entry point
+	char *user;     // runs as that user; NULL: as the caller
+	char *instance; // NULL: none was named
+	bool tty;       // stdin and stdout are terminals
+	bool remove, progress, interactive, skip_missing_volumes, debug; // pilot arguments
+	bool own; // from the user's own definitions
+	struct strv options; // the engine's, expanded, one token each
+	struct strv env;     // NAME=VALUE for the app
+	struct strv args;    // the app's
+	struct strv files;   // that decided
+	struct strv argv;    // what is executed
+};
+
+// A call: which name, with what arguments, on which descriptors.
+struct call {
+	char *const *args; // NULL-terminated, may be NULL
+	int tty;           // 1, 0, or -1: look at stdin and stdout
+};
+
+struct engine {
+	const char *name;
+	// Fills plan->argv from everything else in the plan.
+	int (*compose)(struct plan *plan, struct error *err);
+};
+
+extern const struct engine engine_podman;
+
+// Makes the plan of a call. A NULL engine leaves argv empty (drivers in Lua launch themselves).
+int plan_make(struct plan *plan, const struct flake *flake, const struct call *call,
+	      const struct engine *engine, struct error *err);
+
+// Replaces this process by plan->argv; returns only on failure. Another user's process gets a
+// minimal environment.
+int plan_run(const struct plan *plan, struct error *err);
+
+void plan_free(struct plan *plan);
+#define cleanup_plan __attribute__((cleanup(plan_free)))
+
+// Splits "OPTION VALUE" entries of a definition into tokens and expands %NAME from the
+// environment. Missing variables become empty and are collected in missing (may be NULL).
+int plan_expand(struct strv *out, const struct strv *entries, struct strv *missing,
+		struct error *err);
+
+// The pilot arguments (@instance, %option) at the front of a call; returns how many were ours.
+size_t plan_take_pilot_args(struct plan *plan, char *const *args);
+
+// Is there a launch or exit hook for the flake? One directory look-up a place.
+bool hooks_present(const struct flake *flake);
+
+// Exit code that stands for an error of flake_load or plan_*.
+int exit_code_of(const struct error *err);

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: MIT
+#include <ctype.h>
+#include <errno.h>
+#include <pwd.h>
+
+#include "pilot.h"
+#include "util.h"
+
+// Linux's MAX_ARG_STRLEN: one argument of execve cannot be longer.
+enum { MAX_TOKEN = 128 * 1024 };
+
+static bool is_instance_name(const char *s)
+{
+	size_t n = strlen(s);
+
+	if (n == 0 || n > 64)
+		return false;
+	for (; *s; s++)
+		if (!isalnum((unsigned char)*s) && !strchr("_=-", *s))
+			return false;
+	return true;
+}
+
+static bool *pilot_flag(struct plan *plan, const char *arg)
+{
+	if (streq(arg, "%remove"))
+		return &plan->remove;
+	if (streq(arg, "%interactive"))
+		return &plan->interactive;
+	if (streq(arg, "%progress"))
+		return &plan->progress;
+	if (streq(arg, "%ignore_missing_volume_path"))
+		return &plan->skip_missing_volumes;
+	if (streq(arg, "%debug"))
+		return &plan->debug;
+	return NULL;
+}
+
+size_t plan_take_pilot_args(struct plan *plan, char *const *args)
+{
+	size_t n = 0;
+
+	for (; args && args[n]; n++) {
+		bool *flag = pilot_flag(plan, args[n]);
+
+		if (flag)
+			*flag = true;
+		else if (args[n][0] == '@' && !plan->instance && is_instance_name(args[n] + 1))
+			plan->instance = xstrdup(args[n] + 1);
+		else
+			break;
+	}
+	return n;
+}
+
+static void take_args(struct plan *plan, char *const *args)
+{
+	size_t n = plan_take_pilot_args(plan, args);
+
+	if (!args || !args[n])
+		return;
+	// "@@x" is the app's own "@x".
+	strv_push(&plan->args, str_starts(args[n], "@@") ? args[n] + 1 : args[n]);
+	while (args[++n])
+		strv_push(&plan->args, args[n]);
+}
+
+static bool is_name_byte(char c)
+{
+	return c == '_' || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+// One pass: what a variable holds is not expanded again.
+static char *expand(const char *in, size_t len, struct strv *missing, struct error *err)
+{
+	cleanup_free char *out = xstrdup("");
+	size_t n = 0;
+
+	for (size_t i = 0; i < len;) {
+		cleanup_free char *name = NULL;
+		const char *piece = in + i;
+		size_t m = 1, end = i + 1;
+
+		while (in[i] == '%' && end < len && is_name_byte(in[end]))
+			end++;
+		if (in[i] == '%' && end > i + 1 && !isdigit((unsigned char)in[i + 1])) {
+			name = xstrndup(in + i + 1, end - i - 1);
+			piece = getenv(name);
+			if (!piece && missing)
+				strv_push(missing, name);
+			piece = piece ? piece : "";
+			m = strlen(piece);
+		} else {
+			end = i + 1;
+		}
+		if (n + m >= MAX_TOKEN) {
+			error_set(err, ERR_LIMIT, "option '%.40s…' is longer than %d bytes", in,
+				  MAX_TOKEN);
+			return NULL;
+		}
+		out = xrealloc(out, n + m + 1);
+		memcpy(out + n, piece, m);
+		out[n += m] = '\0';
+		i = end;
+	}
+	return steal_ptr(&out);
+}
+
+int plan_expand(struct strv *out, const struct strv *entries, struct strv *missing,
+		struct error *err)
+{
+	for (size_t i = 0; i < entries->n; i++) {
+		const char *entry = entries->v[i] + (entries->v[i][0] == '\\');
+		const char *blank = strchr(entry, ' '), *equals = strchr(entry, '=');
+		size_t first = blank ? (size_t)(blank - entry) : strlen(entry);
+		char *token;
+
+		// "--env=A=b c" is one token: its blank belongs to the value.
+		if (blank && equals && equals < blank && str_starts(entry, "--"))
+			first = strlen(entry);
+		token = expand(entry, first, missing, err);
+		if (!token)
+			return -1;
+		strv_take(out, token);
+		if (!entry[first])
+			continue;
+		while (entry[first] == ' ')
+			first++;
+		token = expand(entry + first, strlen(entry + first), missing, err);
+		if (!token)
+			return -1;
+		strv_take(out, token);
+	}
+	return 0;
+}
+
+// Keeps user NULL when it is the caller anyway.
+static int set_user(struct plan *plan, const char *user, struct error *err)
+{
+	const struct passwd *pw;
+
+	if (!user || !*user)
+		return 0;
+	pw = getpwnam(user);
+	if (!pw)
+		return error_set(err, ERR_FLAKE, "flake '%s' runs as '%s': no such user",
+				 plan->flake, user);
+	if (pw->pw_uid != geteuid())
+		plan->user = xstrdup(user);
+	return 0;
+}
+
+int plan_make(struct plan *plan, const struct flake *flake, const struct call *call,
+	      const struct engine *engine, struct error *err)
+{
+	const struct flake_app *app = flake_app_of(flake, flake->command);
+
+	plan->flake = xstrdup(flake->name);
+	plan->command = xstrdup(flake->command);
+	plan->engine = xstrdup(flake->engine);
+	plan->image = xstrdup(flake->image);
+	plan->target = xstrdup(app->target ? app->target : app->path);
+	plan->own = flake->own;
+	strv_append(&plan->files, &flake->files);
+	take_args(plan, call->args);
+	plan->tty = call->tty >= 0 ? call->tty == 1
+				   : isatty(STDIN_FILENO) &&
+				     (plan->interactive || isatty(STDOUT_FILENO));
+	if (set_user(plan, app->user ? app->user : flake->user, err) < 0 ||
+	    plan_expand(&plan->options, &flake->options, NULL, err) < 0)
+		return -1;
+	if (flake->resume || flake->attach || flake->base || flake->layers.n ||
+	    flake->include_tar.n || flake->include_path.n)
+		return error_set(err, ENOTSUP, "%s: resume, attach, layers and includes",
+				 flake->file);
+	return engine ? engine->compose(plan, err) : 0;
+}
+
+static void keep_env(struct strv *env, const char *name)
+{
+	const char *value = getenv(name);
+
+	if (value)
+		strv_pushf(env, "%s=%s", name, value);
+}
+
+int plan_run(const struct plan *plan, struct error *err)
+{
+	cleanup_strv struct strv env = { 0 };
+
+	if (!plan->argv.n)
+		return error_set(err, ERR_FLAKE, "engine '%s' has no pilot", plan->engine);
+	if (plan->user) {
+		strv_push(&env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+		keep_env(&env, "TERM");
+		keep_env(&env, "LANG");
+		execvpe(plan->argv.v[0], plan->argv.v, env.v);
+	} else {
+		execvp(plan->argv.v[0], plan->argv.v);
+	}
+	return error_set(err, errno, "cannot run %s", plan->argv.v[0]);
+}
+
+void plan_free(struct plan *plan)
+{
+	free(plan->flake);
+	free(plan->command);
+	free(plan->engine);
+	free(plan->image);
+	free(plan->target);
+	free(plan->user);
+	free(plan->instance);
+	strv_free(&plan->options);
+	strv_free(&plan->env);
+	strv_free(&plan->args);
+	strv_free(&plan->files);
+	strv_free(&plan->argv);
+	*plan = (struct plan){ 0 };
+}
+
+int exit_code_of(const struct error *err)
+{
+	return err->code == ENOENT ? EXIT_NOT_FOUND : EXIT_REFUSED;
+}

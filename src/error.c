@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+#include "error.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util.h"
+
+static char *vformat(const char *fmt, va_list ap)
+{
+	char *out = NULL;
+
+	if (vasprintf(&out, fmt, ap) < 0)
+		abort();
+	return out;
+}
+
+int error_set(struct error *err, int code, const char *fmt, ...)
+{
+	cleanup_free char *text = NULL;
+	va_list ap;
+
+	if (!err)
+		return -1;
+	va_start(ap, fmt);
+	text = vformat(fmt, ap);
+	va_end(ap);
+	error_clear(err);
+	err->code = code;
+	if (code > 0 && code < ERR_YAML) {
+		cleanup_free char *why = xstrdup(strerror(code));
+
+		// House style: reasons are lower case; keep "I/O error" and the like.
+		if (islower((unsigned char)why[1]))
+			why[0] = (char)tolower((unsigned char)why[0]);
+		err->message = xasprintf("%s: %s", text, why);
+	} else {
+		err->message = steal_ptr(&text);
+	}
+	return -1;
+}
+
+int error_wrap(struct error *err, const char *fmt, ...)
+{
+	cleanup_free char *context = NULL;
+	char *old;
+	va_list ap;
+
+	if (!err)
+		return -1;
+	va_start(ap, fmt);
+	context = vformat(fmt, ap);
+	va_end(ap);
+	old = err->message;
+	err->message = xasprintf("%s: %s", context, old ? old : "unknown error");
+	free(old);
+	return -1;
+}
+
+void error_clear(struct error *err)
+{
+	if (!err)
+		return;
+	free(err->message);
+	err->message = NULL;
+	err->code = 0;
+}
+
+const char *error_name(int code)
+{
+	const char *name;
+
+	switch (code) {
+	case ERR_YAML:
+		return "EYAML";
+	case ERR_HTTP:
+		return "EHTTP";
+	case ERR_ARCHIVE:
+		return "EARCHIVE";
+	case ERR_FLAKE:
+		return "EFLAKE";
+	case ERR_TIMEOUT:
+		return "ETIMEDOUT";
+	case ERR_LIMIT:
+		return "ELIMIT";
+	default:
+		name = strerrorname_np(code);
+		return name ? name : "EUNKNOWN";
+	}
+}

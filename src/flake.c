@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: MIT
+#include "flake.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <sys/stat.h>
+
+#include "flake_schema.h"
+#include "paths.h"
+#include "util.h"
+
+bool flake_name_is_valid(const char *name)
+{
+	size_t n = strlen(name);
+
+	if (n == 0 || n > 255 || name[0] == '.' || name[0] == ' ')
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if ((unsigned char)name[i] < 0x20 || name[i] == 0x7f || name[i] == '/')
+			return false;
+	return true;
+}
+
+// What another user can change must not decide what runs: owner root or the caller, and no
+// write permission for others (a sticky directory keeps entries safe).
+static int check_owner(const char *path, struct error *err)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return error_set(err, errno, "cannot read %s", path);
+	if (st.st_uid != 0 && st.st_uid != geteuid())
+		return error_set(err, EPERM, "refusing %s: it belongs to user %u", path, st.st_uid);
+	if ((st.st_mode & 022) && !(S_ISDIR(st.st_mode) && (st.st_mode & S_ISVTX)))
+		return error_set(err, EPERM, "refusing %s: others can write to it (mode %04o)",
+				 path, st.st_mode & 07777U);
+	return 0;
+}
+
+static int by_name(const struct dirent **a, const struct dirent **b)
+{
+	return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static int is_fragment(const struct dirent *e)
+{
+	return e->d_name[0] != '.' && str_ends(e->d_name, ".yaml");
+}
+
+static int merge_file(struct flake *flake, const char *path, struct error *err)
+{
+	struct node *doc;
+
+	if (check_owner(path, err) < 0)
+		return -1;
+	doc = doc_load(path, err);
+	if (!doc)
+		return -1;
+	strv_push(&flake->files, path);
+	flake->doc = flake->doc ? doc_merge(flake->doc, doc) : doc;
+	return 0;
+}
+
+static int merge_dir(struct flake *flake, const char *dir, struct error *err)
+{
+	struct dirent **entries = NULL;
+	int n = scandir(dir, &entries, is_fragment, by_name);
+	int rc = 0;
+
+	if (n < 0)
+		return errno == ENOENT ? 0 : error_set(err, errno, "cannot read %s", dir);
+	if (n > 0)
+		rc = check_owner(dir, err);
+	for (int i = 0; i < n; i++) {
+		cleanup_free char *path = xasprintf("%s/%s", dir, entries[i]->d_name);
+
+		if (rc == 0)
+			rc = merge_file(flake, path, err);
+		free(entries[i]);
+	}
+	free(entries);
+	return rc;
+}
+
+// An alias is a relative link COMMAND.yaml -> FLAKE.yaml in the same directory.
+static char *name_of_definition(const char *path, const char *name)
+{
+	char target[PATH_MAX];
+	ssize_t n = readlink(path, target, sizeof(target) - 1);
+
+	if (n > 5) {
+		target[n] = '\0';
+		if (!strchr(target, '/') && str_ends(target, ".yaml"))
+			return xstrndup(target, (size_t)n - 5);
+	}
+	return xstrdup(name);
+}
+
+static int load_from(const char *dir, const char *name, struct flake *flake, struct error *err)
+{
+	cleanup_free char *path = xasprintf("%s/%s.yaml", dir, name);
+	cleanup_free char *fragments = NULL;
+
+	if (access(path, F_OK) < 0)
+		return error_set(err, errno, "cannot read %s", path);
+	if (check_owner(dir, err) < 0)
+		return -1;
+	flake->name = name_of_definition(path, name);
+	flake->command = xstrdup(name);
+	flake->file = streq(flake->name, name) ? xstrdup(path)
+					       : xasprintf("%s/%s.yaml", dir, flake->name);
+	fragments = xasprintf("%s/%s.d", dir, flake->name);
+	if (merge_file(flake, flake->file, err) < 0 || merge_dir(flake, fragments, err) < 0)
+		return -1;
+	return schema_read(flake, err);
+}
+
+static int load_any(const char *name, const struct flake_where *where, struct flake *flake,
+		    struct error *err)
+{
+	const char *prefix = where->prefix ? where->prefix : paths_prefix();
+	cleanup_free char *dir = xasprintf("%s%s", prefix, FLAKES_DIR);
+	cleanup_free char *root = NULL, *own = NULL;
+	cleanup_error struct error why = { 0 };
+
+	if (load_from(dir, name, flake, err) == 0)
+		return 0;
+	if (flake->name || (err && err->code != ENOENT) || where->system_only)
+		return -1;
+	if (where->user_dir)
+		own = xstrdup(where->user_dir);
+	else if ((root = paths_user_root()))
+		own = xasprintf("%s/flakes", root);
+	if (!own)
+		return -1;
+	flake->own = true;
+	if (load_from(own, name, flake, &why) == 0)
+		return 0;
+	// Missing in both places: the first message, which names the system's file, stands.
+	return flake->name ? error_set(err, why.code == ENOENT ? ERR_FLAKE : why.code, "%s",
+				       why.message)
+			   : -1;
+}
+
+int flake_load(const char *name, const struct flake_where *where, struct flake *out,
+	       struct error *err)
+{
+	cleanup_flake struct flake flake = { 0 };
+	cleanup_error struct error own = { 0 };
+	static const struct flake_where anywhere = { 0 };
+
+	if (!flake_name_is_valid(name))
+		return error_set(err, EINVAL, "'%.80s' is no name of a flake", name);
+	if (load_any(name, where ? where : &anywhere, &flake, err ? err : &own) < 0)
+		return -1;
+	*out = flake;
+	flake = (struct flake){ 0 };
+	return 0;
+}
+
+const struct flake_app *flake_app_of(const struct flake *flake, const char *command)
+{
+	for (size_t i = 0; i < flake->napps; i++)
+		if (streq(path_base(flake->apps[i].path), command))
+			return &flake->apps[i];
+	return flake->napps ? &flake->apps[0] : NULL;
+}
+
+void flake_free(struct flake *flake)
+{
+	for (size_t i = 0; i < flake->napps; i++) {
+		free(flake->apps[i].path);
+		free(flake->apps[i].target);
+		free(flake->apps[i].user);
+	}
+	free(flake->apps);
+	free(flake->name);
+	free(flake->command);
+	free(flake->file);
+	free(flake->engine);
+	free(flake->image);
+	free(flake->user);
+	free(flake->base);
+	strv_free(&flake->files);
+	strv_free(&flake->options);
+	strv_free(&flake->layers);
+	strv_free(&flake->include_tar);
+	strv_free(&flake->include_path);
+	strv_free(&flake->unknown);
+	node_free(flake->doc);
+	*flake = (struct flake){ 0 };
+}

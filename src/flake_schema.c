@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: MIT
+#include "flake_schema.h"
+
+#include "util.h"
+
+// The schema walk: where we are, for messages and for the list of unknown keys.
+struct walk {
+	struct flake *flake;
+	struct error *err;
+};
+
+static int fail(const struct walk *w, const struct node *at, const char *key, const char *why)
+{
+	return error_set(w->err, ERR_FLAKE, "%s:%zu: '%s' %s", w->flake->file, at ? at->line : 1,
+			 key, why);
+}
+
+static int get_map(const struct walk *w, const struct node *map, const char *key,
+		   struct node **out)
+{
+	*out = doc_get(map, key);
+	if (*out && (*out)->type == NODE_NULL)
+		*out = NULL;
+	if (*out && (*out)->type != NODE_MAP)
+		return fail(w, *out, key, "must be a map");
+	return 0;
+}
+
+static int get_text(const struct walk *w, const struct node *map, const char *key, char **out)
+{
+	const struct node *node = doc_get(map, key);
+
+	if (!node || node->type == NODE_NULL)
+		return 0;
+	if (node->type != NODE_SCALAR || strlen(node->value) != node->len)
+		return fail(w, node, key, "must be text");
+	free(*out);
+	*out = xstrdup(node->value);
+	return 0;
+}
+
+static int get_bool(const struct walk *w, const struct node *map, const char *key, bool *out)
+{
+	const struct node *node = doc_get(map, key);
+
+	if (!node || node->type == NODE_NULL)
+		return 0;
+	if (node->type != NODE_SCALAR ||
+	    (strcasecmp(node->value, "true") != 0 && strcasecmp(node->value, "false") != 0))
+		return fail(w, node, key, "must be true or false");
+	*out = strcasecmp(node->value, "true") == 0;
+	return 0;
+}
+
+static int get_list(const struct walk *w, const struct node *map, const char *key,
+		    struct strv *out)
+{
+	const struct node *node = doc_get(map, key);
+
+	if (!node || node->type == NODE_NULL)
+		return 0;
+	if (node->type != NODE_SEQ)
+		return fail(w, node, key, "must be a list");
+	for (size_t i = 0; i < node->n; i++) {
+		const struct node *item = node->items[i];
+
+		if (item->type != NODE_SCALAR || strlen(item->value) != item->len)
+			return fail(w, item, key, "must hold texts only");
+		strv_push(out, item->value);
+	}
+	return 0;
+}
+
+// Remembers the keys of map that the schema does not name, as "place.key".
+static void note_unknown(struct flake *flake, const struct node *map, const char *place,
+			 const char *const *known)
+{
+	for (size_t i = 0; map && map->type == NODE_MAP && i < map->n; i++) {
+		const char *const *k = known;
+
+		while (*k && !streq(*k, map->keys[i]))
+			k++;
+		if (!*k)
+			strv_pushf(&flake->unknown, "%s%s%s", place, *place ? "." : "",
+				   map->keys[i]);
+	}
+}
+
+static struct flake_app *add_app(struct flake *flake, const char *path)
+{
+	struct flake_app *app;
+
+	flake->apps = xrealloc(flake->apps, (flake->napps + 1) * sizeof(*flake->apps));
+	app = &flake->apps[flake->napps++];
+	*app = (struct flake_app){ .path = xstrdup(path) };
+	return app;
+}
+
+// path_map: host path -> null or {exports, user, instance}.
+static int read_path_map(const struct walk *w, const struct node *map)
+{
+	static const char *const known[] = { "exports", "user", "instance", NULL };
+	const struct node *apps = doc_get(map, "path_map");
+
+	if (!apps || apps->type == NODE_NULL)
+		return 0;
+	if (apps->type != NODE_MAP)
+		return fail(w, apps, "path_map", "must be a map");
+	for (size_t i = 0; i < apps->n; i++) {
+		const struct node *entry = apps->items[i];
+		struct flake_app *app;
+
+		if (apps->keys[i][0] != '/')
+			return fail(w, entry, apps->keys[i], "must be an absolute path");
+		if (entry->type != NODE_NULL && entry->type != NODE_MAP)
+			return fail(w, entry, apps->keys[i], "must be null or a map");
+		app = add_app(w->flake, apps->keys[i]);
+		note_unknown(w->flake, entry, "path_map", known);
+		if (get_text(w, entry, "exports", &app->target) < 0 ||
+		    get_text(w, entry, "user", &app->user) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int read_include(const struct walk *w)
+{
+	static const char *const known[] = { "tar", "path", NULL };
+	struct node *include;
+
+	if (get_map(w, w->flake->doc, "include", &include) < 0)
+		return -1;
+	note_unknown(w->flake, include, "include", known);
+	if (get_list(w, include, "tar", &w->flake->include_tar) < 0)
+		return -1;
+	return get_list(w, include, "path", &w->flake->include_path);
+}
+
+static int read_v1_runtime(const struct walk *w, const struct node *container)
+{
+	static const char *const known[] = { "runas",  "resume",      "attach",
+					     "podman", "firecracker", NULL };
+	struct flake *flake = w->flake;
+	struct node *runtime;
+
+	if (get_map(w, container, "runtime", &runtime) < 0)
+		return -1;
+	note_unknown(flake, runtime, "runtime", known);
+	if (get_text(w, runtime, "runas", &flake->user) < 0 ||
+	    get_bool(w, runtime, "resume", &flake->resume) < 0 ||
+	    get_bool(w, runtime, "attach", &flake->attach) < 0)
+		return -1;
+	// The shipped template of older tools wrote "any" for "whoever calls".
+	if (flake->user && streq(flake->user, "any")) {
+		free(flake->user);
+		flake->user = NULL;
+	}
+	return streq(flake->engine, "podman") ? get_list(w, runtime, "podman", &flake->options)
+					      : 0;
+}
+
+static int read_v1_app(const struct walk *w, const struct node *container)
+{
+	struct flake *flake = w->flake;
+	cleanup_free char *host = NULL, *target = NULL;
+	struct flake_app *app;
+
+	if (read_path_map(w, container) < 0 ||
+	    get_text(w, container, "host_app_path", &host) < 0 ||
+	    get_text(w, container, "target_app_path", &target) < 0)
+		return -1;
+	if (flake->napps)
+		return 0;
+	if (!host)
+		host = xasprintf("/usr/bin/%s", flake->command);
+	app = add_app(flake, host);
+	app->target = steal_ptr(&target);
+	return 0;
+}
+
+static int read_v1(const struct walk *w)
+{
+	static const char *const top[] = { "version", "container", "vm", "include", NULL };
+	static const char *const known[] = { "name",          "target_app_path", "host_app_path",
+					     "base_container", "layers", "check_host_dependencies",
+					     "runtime",       "path_map",        NULL };
+	struct flake *flake = w->flake;
+	struct node *container, *vm;
+
+	if (get_map(w, flake->doc, "container", &container) < 0 ||
+	    get_map(w, flake->doc, "vm", &vm) < 0)
+		return -1;
+	if (!container && !vm)
+		return fail(w, flake->doc, "container", "or 'vm' is missing");
+	note_unknown(flake, flake->doc, "", top);
+	flake->engine = xstrdup(container ? "podman" : "firecracker");
+	if (!container)
+		container = vm;
+	else
+		note_unknown(flake, container, "container", known);
+	if (get_text(w, container, "name", &flake->image) < 0)
+		return -1;
+	if (!flake->image || !*flake->image)
+		return fail(w, container, "name", "is missing");
+	if (get_text(w, container, "base_container", &flake->base) < 0 ||
+	    get_list(w, container, "layers", &flake->layers) < 0 ||
+	    read_v1_runtime(w, container) < 0)
+		return -1;
+	return read_v1_app(w, container);
+}
+
+static int read_v2_instance(const struct walk *w, const struct node *runtime)
+{
+	cleanup_free char *words = NULL;
+	char *rest, *word;
+
+	if (get_text(w, runtime, "instance", &words) < 0)
+		return -1;
+	for (rest = words; rest && (word = strsep(&rest, " "));) {
+		w->flake->resume |= streq(word, "resume");
+		w->flake->attach |= streq(word, "attach");
+	}
+	return 0;
+}
+
+static int read_v2(const struct walk *w)
+{
+	static const char *const top[] = { "version", "runtime", "engine",
+					   "static",  "include", NULL };
+	static const char *const in_runtime[] = { "name", "path_map", "base_layer", "layers",
+						  "user", "instance", NULL };
+	static const char *const in_engine[] = { "pilot", "args", "params", NULL };
+	struct flake *flake = w->flake;
+	struct node *runtime, *engine;
+
+	if (get_map(w, flake->doc, "runtime", &runtime) < 0 ||
+	    get_map(w, flake->doc, "engine", &engine) < 0)
+		return -1;
+	note_unknown(flake, flake->doc, "", top);
+	note_unknown(flake, runtime, "runtime", in_runtime);
+	note_unknown(flake, engine, "engine", in_engine);
+	if (get_text(w, runtime, "name", &flake->image) < 0 ||
+	    get_text(w, engine, "pilot", &flake->engine) < 0)
+		return -1;
+	if (!flake->image || !*flake->image)
+		return fail(w, runtime ? runtime : flake->doc, "runtime.name", "is missing");
+	if (!flake->engine || !*flake->engine)
+		return fail(w, engine ? engine : flake->doc, "engine.pilot", "is missing");
+	if (get_text(w, runtime, "user", &flake->user) < 0 ||
+	    get_text(w, runtime, "base_layer", &flake->base) < 0 ||
+	    get_list(w, runtime, "layers", &flake->layers) < 0 ||
+	    get_list(w, engine, "args", &flake->options) < 0 ||
+	    get_list(w, flake->doc, "static", &flake->include_tar) < 0 ||
+	    read_v2_instance(w, runtime) < 0 || read_path_map(w, runtime) < 0)
+		return -1;
+	if (!flake->napps) {
+		cleanup_free char *host = xasprintf("/usr/bin/%s", flake->command);
+
+		add_app(flake, host);
+	}
+	return 0;
+}
+
+// What only another release can do is refused rather than left out in silence.
+static int check(const struct walk *w)
+{
+	const struct flake *flake = w->flake;
+
+	if (flake->resume && flake->attach)
+		return fail(w, flake->doc, "resume", "and 'attach' exclude each other");
+	if (streq(flake->engine, "podman") && flake->image[0] == '-')
+		return fail(w, flake->doc, "name", "must not begin with '-'");
+	return 0;
+}
+
+int schema_read(struct flake *flake, struct error *err)
+{
+	struct walk w = { flake, err };
+	const struct node *version = doc_get(flake->doc, "version");
+	int rc;
+
+	if (flake->doc->type != NODE_MAP)
+		return error_set(err, ERR_FLAKE, "%s: a definition must be a map", flake->file);
+	if (!version || version->type == NODE_NULL ||
+	    (version->type == NODE_SCALAR && streq(version->value, "1")))
+		rc = read_v1(&w);
+	else if (version->type == NODE_SCALAR && streq(version->value, "2"))
+		rc = read_v2(&w);
+	else
+		return fail(&w, version, "version", "must be 1 or 2");
+	if (rc < 0 || check(&w) < 0)
+		return -1;
+	return read_include(&w);
+}

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+// Bytes as arguments (split at NUL) and as one option of a definition: every argument behind the
+// pilot's own must reach the app unchanged.
+#include <stdint.h>
+
+#include "pilot.h"
+#include "util.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void split(struct strv *out, const uint8_t *data, size_t size)
+{
+	for (size_t i = 0; i < size;) {
+		char *arg = xstrndup((const char *)data + i, size - i);
+
+		i += strlen(arg) + 1;
+		strv_take(out, arg);
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	cleanup_error struct error err = { 0 };
+	cleanup_strv struct strv args = { 0 }, tokens = { 0 };
+	cleanup_plan struct plan plan = { .flake = xstrdup("f"), .image = xstrdup("i"),
+					  .target = xstrdup("/t") };
+	size_t own;
+
+	split(&args, data, size);
+	if (!args.n)
+		return 0;
+	own = plan_take_pilot_args(&plan, args.v);
+	for (size_t i = own; i < args.n; i++)
+		strv_push(&plan.args, args.v[i]);
+	plan_expand(&plan.options, &args, NULL, &err);
+	if (engine_podman.compose(&plan, &err) < 0)
+		abort();
+	for (size_t i = 0; i < plan.args.n; i++)
+		if (!streq(plan.argv.v[plan.argv.n - plan.args.n + i], args.v[own + i]))
+			abort();
+	return 0;
+}
