@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: MIT
+#include "fs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "util.h"
+
+int fs_read(const char *path, size_t limit, char **out, size_t *len, struct error *err)
+{
+	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+	if (fd < 0)
+		return error_set(err, errno, "cannot read %s", path);
+	return read_fd_all(fd, limit, out, len, err) < 0 ? error_wrap(err, "%s", path) : 0;
+}
+
+static char *dir_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	if (!slash)
+		return xstrdup(".");
+	return slash == path ? xstrdup("/") : xstrndup(path, (size_t)(slash - path));
+}
+
+int fs_sync(const char *path, struct error *err)
+{
+	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+	if (fd < 0 || fsync(fd) < 0)
+		return error_set(err, errno, "cannot sync %s", path);
+	return 0;
+}
+
+static int write_all(int fd, const char *data, size_t len)
+{
+	while (len) {
+		ssize_t n = write(fd, data, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -1;
+		data += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+// Gives the finished temp file its name.
+static int publish(const char *temp, const char *path, bool exclusive, struct error *err)
+{
+	cleanup_free char *dir = dir_of(path);
+	int rc = exclusive ? link(temp, path) : rename(temp, path);
+	int code = errno;
+
+	if (exclusive || rc < 0)
+		unlink(temp);
+	if (rc < 0)
+		return error_set(err, code, "cannot write %s", path);
+	return fs_sync(dir, err);
+}
+
+int fs_write(const char *path, const char *data, size_t len, mode_t mode, bool exclusive,
+	     struct error *err)
+{
+	cleanup_free char *temp = xasprintf("%s.tmp.XXXXXX", path);
+	cleanup_fd int fd = mkostemp(temp, O_CLOEXEC);
+	int code;
+
+	if (fd < 0)
+		return error_set(err, errno, "cannot write %s", path);
+	if (write_all(fd, data, len) < 0 || fchmod(fd, mode) < 0 || fsync(fd) < 0) {
+		code = errno;
+		unlink(temp);
+		return error_set(err, code, "cannot write %s", path);
+	}
+	return publish(temp, path, exclusive, err);
+}
+
+static int copy_bytes(int from, int to)
+{
+	char buf[64 * 1024];
+	ssize_t n;
+
+	while ((n = read(from, buf, sizeof(buf))) != 0) {
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 || write_all(to, buf, (size_t)n) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int fs_copy(const char *from, const char *to, mode_t mode, struct error *err)
+{
+	cleanup_free char *temp = xasprintf("%s.tmp.XXXXXX", to);
+	cleanup_fd int in = open(from, O_RDONLY | O_CLOEXEC | O_NOCTTY), out = -1;
+	int code;
+
+	if (in < 0)
+		return error_set(err, errno, "cannot read %s", from);
+	out = mkostemp(temp, O_CLOEXEC);
+	if (out < 0)
+		return error_set(err, errno, "cannot write %s", to);
+	if (copy_bytes(in, out) < 0 || fchmod(out, mode) < 0 || fsync(out) < 0) {
+		code = errno;
+		unlink(temp);
+		return error_set(err, code, "cannot copy %s to %s", from, to);
+	}
+	return publish(temp, to, false, err);
+}
+
+static double now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+int fs_lock(const char *path, bool shared, double timeout, struct error *err)
+{
+	static const struct timespec pause = { 0, 10 * 1000 * 1000 };
+	cleanup_fd int fd =
+		open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
+	double deadline = now() + timeout;
+	int op = shared ? LOCK_SH : LOCK_EX;
+
+	if (fd < 0)
+		return error_set(err, errno, "cannot lock %s", path);
+	// flock has no time-out: with one, ask again every 10 ms.
+	while (flock(fd, timeout < 0 ? op : op | LOCK_NB) < 0) {
+		if (errno == EINTR)
+			continue;
+		if (errno != EWOULDBLOCK)
+			return error_set(err, errno, "cannot lock %s", path);
+		if (now() >= deadline)
+			return error_set(err, ERR_TIMEOUT, "%s is locked by another process", path);
+		nanosleep(&pause, NULL);
+	}
+	return steal_fd(&fd);
+}
+
+char *fs_temp_dir(const char *dir, const char *prefix, struct error *err)
+{
+	const char *base = dir ? dir : secure_getenv("TMPDIR");
+	cleanup_free char *path = NULL;
+
+	if (!base || !*base)
+		base = "/tmp";
+	path = xasprintf("%s/%s.XXXXXX", base, prefix ? prefix : "flake");
+	if (!mkdtemp(path)) {
+		error_set(err, errno, "cannot make a directory in %s", base);
+		return NULL;
+	}
+	return steal_ptr(&path);
+}
+
+int fs_mkdir_p(const char *path, mode_t mode, struct error *err)
+{
+	cleanup_free char *part = xstrdup(path);
+	struct stat st;
+
+	for (char *p = part + (*part == '/');; p++) {
+		char c = *p;
+
+		if (c && c != '/')
+			continue;
+		*p = '\0';
+		if (*part && mkdir(part, mode) < 0 && errno != EEXIST)
+			return error_set(err, errno, "cannot make directory %s", part);
+		*p = c;
+		if (!c)
+			break;
+	}
+	if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
+		return error_set(err, ENOTDIR, "cannot make directory %s", path);
+	return 0;
+}
+
+// Removes the entry name below dirfd; depth bounds the recursion and so the open descriptors.
+static int remove_at(int dirfd, const char *name, int depth, struct error *err)
+{
+	cleanup_dir DIR *dir = NULL;
+	const struct dirent *e;
+	int fd;
+
+	if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT)
+		return 0;
+	if (errno != EISDIR && errno != EPERM)
+		return error_set(err, errno, "cannot remove %s", name);
+	fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || depth == 0 || !(dir = fdopendir(fd))) {
+		int code = depth == 0 ? ELOOP : errno;
+
+		if (fd >= 0)
+			close(fd);
+		return error_set(err, code, "cannot remove %s", name);
+	}
+	while ((e = readdir(dir))) {
+		if (streq(e->d_name, ".") || streq(e->d_name, ".."))
+			continue;
+		if (remove_at(fd, e->d_name, depth - 1, err) < 0)
+			return error_wrap(err, "%s", name);
+	}
+	if (unlinkat(dirfd, name, AT_REMOVEDIR) < 0)
+		return error_set(err, errno, "cannot remove %s", name);
+	return 0;
+}
+
+int fs_remove_tree(const char *path, struct error *err)
+{
+	return remove_at(AT_FDCWD, path, 512, err);
+}
+
+static int check_component(const char *path, struct error *err)
+{
+	struct stat st;
+
+	if (lstat(path, &st) < 0)
+		return error_set(err, errno, "cannot check %s", path);
+	if (st.st_uid != 0 && st.st_uid != geteuid())
+		return error_set(err, EPERM, "%s belongs to user %u", path, st.st_uid);
+	if ((st.st_mode & 022) && !(S_ISDIR(st.st_mode) && (st.st_mode & S_ISVTX)))
+		return error_set(err, EPERM, "others can write to %s (mode %04o)", path,
+				 st.st_mode & 07777U);
+	return 0;
+}
+
+int fs_trusted(const char *path, struct error *err)
+{
+	cleanup_free char *real = realpath(path, NULL);
+
+	if (!real)
+		return error_set(err, errno, "cannot check %s", path);
+	for (;;) {
+		char *slash;
+
+		if (check_component(real, err) < 0)
+			return -1;
+		slash = strrchr(real, '/');
+		if (slash == real && !slash[1])
+			return 0;
+		slash[slash == real] = '\0';
+	}
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+// Files: atomic writes, locks, temporary directories, trees that are removed without following links.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "error.h"
+#include "strv.h"
+
+// Reads a regular file of at most limit bytes.
+int fs_read(const char *path, size_t limit, char **out, size_t *len, struct error *err);
+
+// Writes path as a whole or not at all: temp file beside it, fsync, rename, fsync of the directory.
+// exclusive: EEXIST if the path is there already.
+int fs_write(const char *path, const char *data, size_t len, mode_t mode, bool exclusive,
+	     struct error *err);
+
+// Opens (creates) path and takes a flock. timeout in seconds, negative: wait for ever; ERR_TIMEOUT.
+// Returns the descriptor, whose close unlocks.
+int fs_lock(const char *path, bool shared, double timeout, struct error *err);
+
+// A new directory PREFIX.XXXXXX, mode 0700, in dir (NULL: $TMPDIR or /tmp). Caller frees.
+char *fs_temp_dir(const char *dir, const char *prefix, struct error *err);
+
+// mkdir -p: existing directories are fine.
+int fs_mkdir_p(const char *path, mode_t mode, struct error *err);
+
+// Removes a file, link or whole tree; links are removed, never followed. Missing is fine.
+int fs_remove_tree(const char *path, struct error *err);
+
+// Copies a regular file, atomically.
+int fs_copy(const char *from, const char *to, mode_t mode, struct error *err);
+
+// fsync of a file or directory.
+int fs_sync(const char *path, struct error *err);
+
+// Could anybody but root (and, for a caller who is not root, the caller) change what path leads to?
+// Every directory on the real path counts; a sticky one is fine. EPERM names the culprit.
+int fs_trusted(const char *path, struct error *err);
