@@ -29,10 +29,11 @@ COVFLAGS := -O0 --coverage
 OPT := $(if $(SAN),$(SANFLAGS),$(if $(COV),$(COVFLAGS),$(HARDEN)))
 CFLAGS ?= -g
 ALL_CFLAGS = $(CFLAGS) $(OPT) -std=c11 -D_GNU_SOURCE $(WARN) -fPIC -fvisibility=hidden -MMD -MP \
-	-Isrc -DFLAKE_VERSION='"$(VERSION)"' -DFLAKES_DIR='"$(FLAKESDIR)"'
+	-Isrc -DLUA_SYSTEM_CPATH='"$(LUA_CMOD)"' -DFLAKE_VERSION='"$(VERSION)"' -DFLAKES_DIR='"$(FLAKESDIR)"'
 ALL_LDFLAGS = $(LDFLAGS) $(if $(SAN),$(SANFLAGS),$(if $(COV),--coverage,-Wl,-z,relro,-z,now))
 
 LUA_CFLAGS = $(call pkg,--cflags,lua5.4)
+LUA_CMOD = /usr/lib/$(shell $(CC) -print-multiarch)/lua/5.4/?.so;/usr/lib/lua/5.4/?.so
 LUA_LIBS = $(call pkg,--libs,lua5.4)
 YAML_LIBS = $(call pkg,--libs,yaml-0.1)
 CURL_LIBS = $(call pkg,--libs,libcurl)

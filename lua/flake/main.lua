@@ -1,0 +1,164 @@
+-- SPDX-License-Identifier: MIT
+-- Entry of flake-ctl: finds the command, runs it under the one xpcall, reports errors.
+local fs = require "flake.fs"
+local loader = require "flake.loader"
+
+local USAGE = [[
+Usage: flake-ctl [-V|--version] [--debug] [-h|--help] COMMAND [ARGUMENTS]
+
+`flake-ctl help` lists the commands, `flake-ctl help COMMAND` explains one.
+]]
+
+-- A short hint for errors whose remedy is always the same.
+local hints = {
+  EACCES = "are you allowed to? system flakes are managed by root",
+  EPERM = "are you allowed to? system flakes are managed by root",
+}
+
+local function base(path)
+  return path:match("([^/]*)$")
+end
+
+local function complain(ctx, message, hint)
+  local output = require "flake.output"
+  ctx.err:write(output.colour("flake-ctl:", "red", 2), " ", message, "\n")
+  if hint then ctx.err:write("  ", hint, "\n") end
+end
+
+-- Takes the global options in front of the command.
+local function split_globals(args, ctx)
+  local i = 1
+  while args[i] and args[i]:sub(1, 1) == "-" do
+    local arg = args[i]
+    if arg == "--debug" then
+      ctx.debug = true
+    elseif arg == "-V" or arg == "--version" then
+      ctx.show = "version"
+    elseif arg == "-h" or arg == "--help" then
+      ctx.show = "help"
+    else
+      return nil, ("unknown option '%s'"):format(arg)
+    end
+    i = i + 1
+  end
+  return table.move(args, i, #args, 1, {})
+end
+
+local function finish(ctx, code, message, name, hint)
+  if code ~= nil or message == nil then return code or 0 end
+  complain(ctx, message, hint or hints[name])
+  return name == "EUSAGE" and 2 or 1
+end
+
+local function run_verb(ctx, program, verb, args)
+  local cli = require "flake.cli"
+  local opts = cli.parse(program, verb, args, ctx.out)
+  if not opts then return 0 end
+  return finish(ctx, verb.run(opts, ctx))
+end
+
+local function print_verbs(ctx, name, driver)
+  ctx.out:write(("Usage: flake-ctl %s VERB [ARGUMENTS]\n\n%s\n\nVerbs:\n"):format(name, driver.about))
+  local verbs = {}
+  for verb in pairs(driver.commands) do table.insert(verbs, verb) end
+  table.sort(verbs)
+  for _, verb in ipairs(verbs) do
+    ctx.out:write(("  %-12s %s\n"):format(verb, driver.commands[verb].about))
+  end
+  ctx.out:write(("\n`flake-ctl %s VERB --help` explains one.\n"):format(name))
+end
+
+local function run_runtime(ctx, name, driver, args)
+  local verb = table.remove(args, 1)
+  if verb == nil then
+    print_verbs(ctx, name, driver)
+    return 2
+  end
+  if verb == "-h" or verb == "--help" then
+    print_verbs(ctx, name, driver)
+    return 0
+  end
+  if verb == "about" then
+    ctx.out:write(("%s;%s\n"):format(driver.about, driver.type))
+    return 0
+  end
+  local command = driver.commands[verb]
+  if not command then
+    complain(ctx, ("%s has no verb '%s'"):format(name, verb), ("see flake-ctl %s --help"):format(name))
+    return 2
+  end
+  ctx.driver = driver
+  return run_verb(ctx, ("flake-ctl %s %s"):format(name, verb), command, args)
+end
+
+local function run_executable(ctx, name, args)
+  local process = require "flake.process"
+  local path = process.which("flake-ctl-" .. name)
+  if not path or fs.realpath(path) == fs.realpath("/proc/self/exe") then return nil end
+  ctx.out:flush()
+  local _, message = process.exec({ path, table.unpack(args) })
+  complain(ctx, message)
+  return 126
+end
+
+local function dispatch(ctx, args)
+  local name = table.remove(args, 1)
+  local command, message = loader.load("commands", name)
+  if command then return run_verb(ctx, "flake-ctl " .. name, command, args) end
+  if message then return finish(ctx, nil, message) end
+  local driver
+  driver, message = loader.load("runtimes", name)
+  if driver then return run_runtime(ctx, name, driver, args) end
+  if message then return finish(ctx, nil, message) end
+  local code = name:match("^[%w_-]+$") and run_executable(ctx, name, args)
+  if code then return code end
+  complain(ctx, ("there is no command '%s'"):format(name), "see flake-ctl help")
+  return 2
+end
+
+local function run(ctx, argv0, args)
+  local linked = base(argv0):match("^flake%-ctl%-([%w_-]+)$")
+  local rest, problem = split_globals(args, ctx)
+  if not rest then
+    complain(ctx, problem, "see flake-ctl --help")
+    return 2
+  end
+  if ctx.show == "version" then
+    ctx.out:write("flake-ctl ", ctx.info.version, "\n")
+    return 0
+  end
+  if linked then table.insert(rest, 1, linked) end
+  if ctx.show == "help" and linked then table.insert(rest, "--help") end
+  if ctx.show == "help" and not linked then
+    ctx.out:write(USAGE)
+    return 0
+  end
+  if #rest == 0 then
+    ctx.err:write(USAGE)
+    return 2
+  end
+  return dispatch(ctx, rest)
+end
+
+-- Turns whatever was raised into one line (and a traceback if asked for).
+local function handler(ctx)
+  return function(e)
+    local cli = package.loaded["flake.cli"]
+    if cli and getmetatable(e) == cli.Usage then
+      return { code = 2, message = e.message, hint = e.usage:gsub("\n", "\n  ") }
+    end
+    local trace = ctx.debug and debug.traceback(tostring(e), 2) or nil
+    return { code = 1, message = tostring(e), trace = trace }
+  end
+end
+
+--- Runs flake-ctl; returns the exit code. info: {share, lib, version, bindir, prefix_root}
+return function(argv0, args, info)
+  local ctx = { info = info, out = io.stdout, err = io.stderr }
+  loader.setup(info)
+  local ok, result = xpcall(run, handler(ctx), ctx, argv0, args)
+  if ok then return result end
+  complain(ctx, result.message, result.hint)
+  if result.trace then ctx.err:write(result.trace, "\n") end
+  return result.code
+end

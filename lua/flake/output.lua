@@ -1,0 +1,89 @@
+-- SPDX-License-Identifier: MIT
+-- Tables, JSON and CSV for people and scripts; colours only on a terminal.
+local fs = require "flake.fs"
+local process = require "flake.process"
+
+local M = { formats = { "table", "json", "csv" } }
+
+local codes = { bold = "1", red = "31", green = "32", yellow = "33", dim = "2" }
+
+--- Wraps text in a colour if fd (1 or 2) is a terminal and NO_COLOR is unset.
+function M.colour(text, name, fd)
+  if not fs.isatty(fd or 1) or process.getenv("NO_COLOR") then return text end
+  return ("\27[%sm%s\27[0m"):format(codes[name], text)
+end
+
+-- Control characters of foreign text must not reach a terminal.
+local function printable(value)
+  local text = value == nil and "-" or tostring(value)
+  return (text:gsub("[%c]", "?"))
+end
+
+local function width(text)
+  return utf8.len(text) or #text
+end
+
+local function print_table(out, rows, columns)
+  local widths = {}
+  for i, column in ipairs(columns) do widths[i] = #column.title end
+  for _, row in ipairs(rows) do
+    for i, column in ipairs(columns) do
+      widths[i] = math.max(widths[i], width(printable(row[column.key])))
+    end
+  end
+  local function line(get)
+    local cells = {}
+    for i, column in ipairs(columns) do
+      local text = get(column)
+      cells[i] = i == #columns and text or text .. (" "):rep(widths[i] - width(text))
+    end
+    out:write(table.concat(cells, "  "), "\n")
+  end
+  line(function(column) return column.title end)
+  for _, row in ipairs(rows) do
+    line(function(column) return printable(row[column.key]) end)
+  end
+end
+
+--- JSON text of a Lua value.
+function M.json(value)
+  return require("dkjson").encode(value, { indent = true })
+end
+
+-- RFC 4180: fields with commas, quotes or line breaks in quotes, quotes doubled.
+local function csv_field(value)
+  local text = value == nil and "" or tostring(value)
+  if text:find('[",\r\n]') then text = '"' .. text:gsub('"', '""') .. '"' end
+  return text
+end
+
+local function print_csv(out, rows, columns)
+  local cells = {}
+  for i, column in ipairs(columns) do cells[i] = csv_field(column.key) end
+  out:write(table.concat(cells, ","), "\n")
+  for _, row in ipairs(rows) do
+    for i, column in ipairs(columns) do cells[i] = csv_field(row[column.key]) end
+    out:write(table.concat(cells, ","), "\n")
+  end
+end
+
+local function print_json(out, rows, columns)
+  local list = setmetatable({}, { __jsontype = "array" })
+  local order = {}
+  for i, column in ipairs(columns) do order[i] = column.key end
+  for _, row in ipairs(rows) do
+    local object = setmetatable({}, { __jsonorder = order })
+    for _, key in ipairs(order) do object[key] = row[key] end
+    table.insert(list, object)
+  end
+  out:write(M.json(list), "\n")
+end
+
+--- Prints rows. columns: array of {key=, title=}; format: "table", "json" or "csv".
+function M.print(out, rows, columns, format)
+  if format == "json" then return print_json(out, rows, columns) end
+  if format == "csv" then return print_csv(out, rows, columns) end
+  print_table(out, rows, columns)
+end
+
+return M
