@@ -98,7 +98,8 @@ static void push_flake(lua_State *L, const struct flake *flake)
 static struct flake *load(lua_State *L, const char *name, int opts, struct error *err)
 {
 	struct flake_where where = { .prefix = lu_opt_string(L, opts, "root", NULL),
-				     .user_dir = lu_opt_string(L, opts, "user_dir", NULL) };
+				     .user_dir = lu_opt_string(L, opts, "user_dir", NULL),
+				     .dir = lu_opt_string(L, opts, "dir", NULL) };
 	void **box = lu_box(L, destroy_flake);
 
 	*box = xcalloc(1, sizeof(struct flake));
@@ -107,7 +108,7 @@ static struct flake *load(lua_State *L, const char *name, int opts, struct error
 
 static int l_load(lua_State *L)
 {
-	static const char *const keys[] = { "root", "user_dir", NULL };
+	static const char *const keys[] = { "root", "user_dir", "dir", NULL };
 	const char *name = luaL_checkstring(L, 1);
 	struct error err = { 0 };
 	const struct flake *flake;
@@ -166,7 +167,7 @@ static int tty_of(lua_State *L, int opts)
 
 static int l_plan(lua_State *L)
 {
-	static const char *const keys[] = { "root", "user_dir", "tty", NULL };
+	static const char *const keys[] = { "root", "user_dir", "dir", "tty", NULL };
 	const char *name = luaL_checkstring(L, 1);
 	struct call call = { 0 };
 	struct error err = { 0 };

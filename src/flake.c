@@ -123,9 +123,9 @@ static int load_any(const char *name, const struct flake_where *where, struct fl
 	cleanup_free char *root = NULL, *own = NULL;
 	cleanup_error struct error why = { 0 };
 
-	if (load_from(dir, name, flake, err) == 0)
+	if (load_from(where->dir ? where->dir : dir, name, flake, err) == 0)
 		return 0;
-	if (flake->name || (err && err->code != ENOENT) || where->system_only)
+	if (flake->name || err->code != ENOENT || where->dir)
 		return -1;
 	if (where->user_dir)
 		own = xstrdup(where->user_dir);

@@ -37,7 +37,7 @@ struct flake {
 struct flake_where {
 	const char *prefix;   // before FLAKES_DIR
 	const char *user_dir; // the user's own definitions
-	bool system_only;
+	const char *dir;      // look only in this directory
 };
 
 // Is this a possible name of a flake or a command: 1 to 255 bytes, no slash, no control

@@ -61,7 +61,7 @@ static void put(const struct place *p, const char *name, const char *text)
 
 static int load(const struct place *p, const char *name, struct flake *flake, struct error *err)
 {
-	struct flake_where where = { .prefix = p->root, .system_only = true };
+	struct flake_where where = { .dir = p->dir };
 
 	return flake_load(name, &where, flake, err);
 }
