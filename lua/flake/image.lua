@@ -1,0 +1,104 @@
+-- SPDX-License-Identifier: MIT
+-- Container images as files: which file, what name, saving, the notes inside.
+local fs = require "flake.fs"
+local process = require "flake.process"
+
+local M = {}
+
+-- Splits into runs of digits (as numbers) and of other characters.
+local function version_parts(text)
+  local parts = {}
+  for digits, rest in text:gmatch("(%d*)(%D*)") do
+    if digits ~= "" then table.insert(parts, tonumber(digits)) end
+    if rest ~= "" then table.insert(parts, rest) end
+  end
+  return parts
+end
+
+--- Is version a lower than b? Numbers in them compare as numbers: 1.9 < 1.10.
+function M.version_less(a, b)
+  local x, y = version_parts(a), version_parts(b)
+  for i = 1, math.min(#x, #y) do
+    if x[i] ~= y[i] then
+      if type(x[i]) == type(y[i]) then return x[i] < y[i] end
+      return type(x[i]) == "number"
+    end
+  end
+  return #x < #y
+end
+
+--- The file itself, or of all files that begin with its name the one of the highest version.
+-- Returns the path, or nil, message, "ENOENT".
+function M.newest_file(path)
+  local st = fs.stat(path)
+  if st then return path end
+  local dir, prefix = path:match("^(.*/)([^/]*)$")
+  dir, prefix = dir or "./", prefix or path
+  local best
+  for _, name in ipairs(fs.list(dir) or {}) do
+    local info = name:sub(1, #prefix) == prefix and fs.stat(dir .. name)
+    if info and info.type == "file" and (not best or M.version_less(best, name)) then best = name end
+  end
+  if best then return dir .. best end
+  return nil, ("there is no file %s and none that begins with this"):format(path), "ENOENT"
+end
+
+--- A file name for an image reference: / and : become _.
+function M.file_name(reference)
+  return (reference:gsub("[/:@]", "_"))
+end
+
+--- Where mv would put it: into a directory (or behind a trailing slash) under `name`.
+function M.target_path(target, name)
+  local st = fs.stat(target)
+  if target:sub(-1) == "/" then return target .. name end
+  if st and st.type == "directory" then return target .. "/" .. name end
+  return target
+end
+
+--- Saves an image as OCI archive: a temporary directory beside the target, then rename, so that
+-- an interruption leaves no half file. Returns true, or nil, message, code.
+function M.save(reference, target)
+  local dir = target:match("^(.*/)") or "./"
+  local temp <close>, why, name = fs.temp_dir({ dir = dir, prefix = ".flake-export" })
+  if not temp then return nil, why, name end
+  local file = temp:path() .. "/image"
+  local result, message, code = process.run({ "podman", "save", "--quiet", "--format", "oci-archive",
+    "--output", file, reference }, { stdout = "null" })
+  if not result then return nil, message, code end
+  if result.code ~= 0 then
+    return nil, ("podman could not save image '%s'"):format(reference), "EENGINE"
+  end
+  local ok
+  ok, message, code = fs.fsync(file)
+  if ok then ok, message, code = fs.rename(file, target) end
+  return ok, message, code
+end
+
+-- Runs podman quietly; its standard output, or nil, message.
+local function ask(...)
+  local result, message, code = process.run({ "podman", ... }, { stdout = "pipe" })
+  if not result then return nil, message, code end
+  if result.code ~= 0 then return nil, "podman " .. (...) .. " failed", "EENGINE" end
+  return (result.stdout:gsub("%s+$", ""))
+end
+
+--- Prints /NAME.yaml of an image, NAME being its base name without tag.
+function M.print_info(reference, out)
+  local name = reference:match("([^/]*)$"):gsub("[:@].*$", "")
+  local id, message, code = ask("create", reference, "/flake-info")
+  if not id then return nil, message, code end
+  local temp <close> = assert(fs.temp_dir({ prefix = "flake-info" }))
+  local file = temp:path() .. "/info"
+  local copied = process.run({ "podman", "cp", ("%s:/%s.yaml"):format(id, name), file },
+    { stderr = "null" })
+  ask("rm", "--force", id)
+  local text = copied and copied.code == 0 and fs.read(file)
+  if not text then
+    return nil, ("image '%s' has no /%s.yaml"):format(reference, name), "ENOENT"
+  end
+  out:write(text)
+  return 0
+end
+
+return M
