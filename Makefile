@@ -51,7 +51,7 @@ ARCHIVE := $(patsubst src/%.c,%,$(wildcard src/archive*.c))
 BIND_PROCESS := $(patsubst src/%.c,%,$(wildcard src/bind_proc*.c))
 BIND_FS := $(patsubst src/%.c,%,$(wildcard src/bind_fs*.c))
 PILOTS := podman
-MODULES := process fs yaml pilot http archive
+MODULES := process fs yaml pilot $(patsubst src/bind_%.c,%,$(wildcard src/bind_http.c src/bind_archive.c))
 
 objs = $(patsubst %,$(B)/src/%.o,$(1))
 pobjs = $(patsubst %,$(B)/pilots/%.o,$(1))
@@ -181,7 +181,7 @@ install: build
 		for f in $$d/*; do [ ! -f $$f ] || $(INSTALL) -m 644 $$f $(DESTDIR)$(SHAREDIR)/$$d; done; \
 	done
 	for m in $(MAN); do $(INSTALL) -m 644 $$m $(DESTDIR)$(MANDIR)/man$${m##*.}; done
-	tests/install-completions $(B)/flake-ctl $(DESTDIR)$(PREFIX)/share
+	[ ! -f lua/flake/complete.lua ] || tests/install-completions $(B)/flake-ctl $(DESTDIR)$(PREFIX)/share
 
 dist:
 	git archive --prefix=flake-pilot-$(VERSION)/ -o flake-pilot-$(VERSION).tar.gz HEAD

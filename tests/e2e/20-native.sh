@@ -1,0 +1,93 @@
+# A flake behaves like a native command.
+# shellcheck shell=bash
+flake fprint /bin/printf
+flake fcat /bin/cat
+flake fsh /bin/sh
+flake fdefault /
+
+run fdefault
+check "--target / runs the image's own command" out_is default
+run fprint '[%s]' 'a b' "it's" '"q"' $'new\nline' '$HOME' '*' '' '@scope/pkg' '%s'
+check "arguments arrive byte for byte" [ "$(cat "$out")" = "$(printf '[%s]' 'a b' "it's" '"q"' $'new\nline' '$HOME' '*' '' '@scope/pkg' '%s')" ]
+fprint '[%s]' $'\xff\xfe\x80' </dev/null >"$T/got"
+check "bytes that are not UTF-8 arrive" cmp -s "$T/got" <(printf '[%s]' $'\xff\xfe\x80')
+long=$(head -c 100000 /dev/zero | tr '\0' x)
+run fprint %s "$long"
+check "an argument of 100 KB arrives" [ "$(wc -c <"$out")" = 100000 ]
+run fprint '@@x'
+check "@@x is a literal @x" out_is '@x'
+run fprint @inst '%s' hello
+check "@instance in front is ours" out_is hello
+
+head -c 67108864 /dev/urandom >"$T/big"
+sum=$(sha256sum <"$T/big")
+check "64 MiB through stdin and stdout" [ "$(fcat <"$T/big" | sha256sum)" = "$sum" ]
+rm "$T/big"
+run fsh -c 'echo to-out; echo to-err >&2'
+check "stdout is separate" out_is to-out
+check "stderr is separate" [ "$(cat "$err")" = to-err ]
+for code in 0 1 42 255; do
+	run fsh -c "exit $code"
+	check "exit code $code" rc_is "$code"
+done
+run fsh -c 'kill -9 $$'
+check "death by signal is 128+N" rc_is 137
+run fsh -c 'kill -TERM $$; sleep 5'
+check "killing init with TERM is no hang" [ "$rc" != 124 ]
+run bash -c 'timeout 20 bash -c "fsh -c \"yes\" | head -n 1"'
+check "a closed pipe ends it" out_is y
+run fsh -c 'tty'
+check "no terminal without one" out_is "not a tty"
+run flake-ctl podman register --force --container "$IMAGE" --app /usr/bin/fmissing --target /bin/nowhere --opt "--net none"
+run fmissing
+check "a program that is not in the image: 127" rc_is 127
+flake fnoexec /etc/passwd
+run fnoexec
+check "a program that is not executable: 126" rc_is 126
+
+run podman-pilot
+check "called by its own name it explains itself" rc_is 1
+check "and says how to use it" err_has register
+(exec -a ../fsh /usr/bin/podman-pilot -c 'echo tricked') >"$out" 2>"$err" </dev/null; rc=$?
+check "argv[0] with .. is only a base name" out_is tricked
+(exec -a '' /usr/bin/podman-pilot) >"$out" 2>"$err" </dev/null; rc=$?
+check "an empty argv[0]" rc_is 1
+(exec -a ..  /usr/bin/podman-pilot) >"$out" 2>"$err" </dev/null; rc=$?
+check "argv[0] '..' is refused" rc_is 126
+(exec -a nothing-here /usr/bin/podman-pilot) >"$out" 2>"$err" </dev/null; rc=$?
+check "no definition: 127" rc_is 127
+
+fsh @one -c 'sleep 30' </dev/null & one=$!
+fsh @two -c 'sleep 30' </dev/null & two=$!
+for _ in $(seq 100); do [ "$(podman ps -q | wc -l)" = 2 ] && break; sleep 0.1; done
+run flake-ctl podman show
+check "two instances at once are shown" [ "$(grep -cE '^fsh +(one|two) ' "$out")" = 2 ]
+check "no process of ours stays beside the app" [ -z "$(pgrep -x podman-pilot)" ]
+kill -TERM $one
+podman kill --all >/dev/null 2>&1
+wait $one $two 2>/dev/null
+run flake-ctl podman show --format json
+check "nothing is left of them" [ "$(tr -d '[:space:]' <"$out")" = '[]' ]
+
+fsh -c 'trap "echo caught; exit 7" TERM; echo ready; while :; do sleep 0.1; done' >"$out" 2>"$err" </dev/null & pid=$!
+for _ in $(seq 100); do grep -q ready "$out" && break; sleep 0.1; done
+kill -TERM $pid; rc=0; wait $pid || rc=$?
+check "SIGTERM reaches the app" out_has caught
+check "the app's answer to it is the status" rc_is 7
+
+for i in $(seq 20); do fsh -c "echo $i" </dev/null >"$T/par.$i" 2>"$T/par.err.$i" & pids[i]=$!; done
+good=0
+for i in $(seq 20); do wait "${pids[i]}" && [ "$(cat "$T/par.$i")" = "$i" ] && good=$((good + 1)); done
+check "20 launches in parallel" [ $good = 20 ]
+check "nothing is left of those either" [ -z "$(podman ps -aq)" ]
+
+flake fvol /bin/true --opt "--volume /nowhere/at/all:/x"
+run fvol
+check "a missing volume path fails" rc_is 125
+run fvol %ignore_missing_volume_path
+check "%ignore_missing_volume_path leaves it out" rc_is 0
+run fvol %ignore_missing_volume_path %debug
+check "%debug shows the command" err_has "podman run --rm"
+GREETING=hi-there flake fenv /bin/env --opt "--env X=%GREETING"
+GREETING='two words' run fenv
+check "%NAME expands at the call" out_has "X=two words"

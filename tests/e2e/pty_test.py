@@ -1,0 +1,92 @@
+"""Drives a flake through a pty: size, resize, Ctrl-C, Ctrl-Z. Prints "ok NAME" or "FAILED NAME"."""
+import fcntl
+import os
+import pty
+import select
+import signal
+import struct
+import termios
+import time
+
+
+def set_size(fd, rows, cols):
+    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
+
+
+def start(*argv, rows=33, cols=77):
+    pid, fd = pty.fork()
+    if pid == 0:
+        # The child waits for its terminal to have its size.
+        time.sleep(0.2)
+        os.execvp(argv[0], argv)
+    set_size(fd, rows, cols)
+    return pid, fd
+
+
+def expect(fd, text, seconds=20):
+    seen = b""
+    end = time.time() + seconds
+    while text not in seen and time.time() < end:
+        ready, _, _ = select.select([fd], [], [], 0.2)
+        if ready:
+            try:
+                data = os.read(fd, 4096)
+            except OSError:
+                break
+            if not data:
+                break
+            seen += data
+    return text in seen
+
+
+def status(pid, seconds=20):
+    end = time.time() + seconds
+    while time.time() < end:
+        done, value = os.waitpid(pid, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(value)
+        time.sleep(0.05)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    return None
+
+
+def report(name, good):
+    print("ok" if good else "FAILED", name, flush=True)
+
+
+def main():
+    pid, fd = start("fsh", "-c", "stty size; echo done; read x")
+    report("the app sees the terminal's size", expect(fd, b"33 77"))
+    os.write(fd, b"\n")
+    report("and ends with 0", status(pid) == 0)
+
+    pid, fd = start("fsh", "-c", "trap 'stty size' WINCH; echo ready; while :; do sleep 0.1; done")
+    expect(fd, b"ready")
+    set_size(fd, 44, 99)
+    report("a resize arrives", expect(fd, b"44 99"))
+    os.write(fd, b"\x03")
+    report("Ctrl-C ends it with 130", status(pid) == 130)
+
+    pid, fd = start("fsh", "-c", "trap 'echo caught; exit 9' INT; echo ready; while :; do sleep 0.1; done")
+    expect(fd, b"ready")
+    os.write(fd, b"\x03")
+    report("Ctrl-C reaches a handler of the app", expect(fd, b"caught") and status(pid) == 9)
+
+    pid, fd = start("bash", "--norc", "-i")
+    os.write(fd, b"PS1='prompt> '\n")
+    expect(fd, b"prompt> ")
+    os.write(fd, b"fsh -c 'echo in-app; sleep 600' </dev/null\n")
+    expect(fd, b"in-app\r\n")
+    os.write(fd, b"\x1a")
+    report("Ctrl-Z returns to the shell", expect(fd, b"Stopped"))
+    os.write(fd, b"fg\n")
+    time.sleep(0.5)
+    os.write(fd, b"\x03")
+    os.write(fd, b"echo after-$?\n")
+    report("fg and Ctrl-C end it", expect(fd, b"after-"))
+    os.write(fd, b"exit\n")
+    status(pid)
+
+
+main()
