@@ -43,7 +43,7 @@ CRYPTO_LIBS = $(call pkg,--libs,libcrypto)
 BASE := error util strv
 DOC := doc doc_emit
 FLAKE := $(DOC) flake flake_schema paths
-PLAN := plan hooks
+PLAN := plan hooks bytes
 PROCESS := $(patsubst src/%.c,%,$(wildcard src/process*.c))
 FS := $(patsubst src/%.c,%,$(wildcard src/fs*.c))
 HTTP := $(patsubst src/%.c,%,$(wildcard src/http*.c))
@@ -58,7 +58,7 @@ pobjs = $(patsubst %,$(B)/pilots/%.o,$(1))
 
 HOST_OBJS := $(call objs,$(BASE) $(FLAKE) $(PROCESS) $(FS) lua_util bind_yaml bind_pilot \
 	$(BIND_PROCESS) $(BIND_FS)) $(call pobjs,$(PLAN) $(PILOTS))
-PROGRAMS := $(B)/flake-ctl $(B)/flake-launch $(PILOTS:%=$(B)/%-pilot)
+PROGRAMS := $(B)/flake-ctl $(B)/flake-launch $(B)/flake-init $(PILOTS:%=$(B)/%-pilot)
 SO := $(MODULES:%=$(B)/flake/%.so)
 UNITS := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
 MAN := $(wildcard doc/man/*.[1-8])
@@ -101,6 +101,12 @@ $(B)/flake-ctl: $(B)/src/host.o $(HOST_OBJS)
 $(B)/flake-launch: $(B)/src/launch.o $(HOST_OBJS)
 	$(link)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -Wl,-E $(LUA_LIBS) $(YAML_LIBS)
+
+# Runs inside containers of any kind: static, and without sanitizers.
+$(B)/flake-init: pilots/init.c pilots/bytes.c pilots/bytes.h
+	$(link)
+	$(Q)$(CC) $(CFLAGS) $(HARDEN) -std=c11 -D_GNU_SOURCE $(WARN) -static -s -o $@ \
+		pilots/init.c pilots/bytes.c
 
 $(B)/%-pilot: $(B)/pilots/%-main.o $(B)/pilots/%.o $(call pobjs,$(PLAN)) \
 		$(call objs,$(BASE) $(FLAKE))
@@ -174,7 +180,7 @@ install: build
 		$(DESTDIR)$(FLAKESDIR) $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man8
 	$(INSTALL) -m 755 $(B)/flake-ctl $(PILOTS:%=$(B)/%-pilot) $(DESTDIR)$(BINDIR)
 	ln -sf flake-ctl $(DESTDIR)$(BINDIR)/flake-ctl-podman
-	$(INSTALL) -m 755 $(B)/flake-launch $(DESTDIR)$(LIBDIR)
+	$(INSTALL) -m 755 $(B)/flake-launch $(B)/flake-init $(DESTDIR)$(LIBDIR)
 	$(INSTALL) -m 644 $(SO) $(DESTDIR)$(LIBDIR)/flake
 	for d in lua lua/flake lua/flake/commands runtimes; do \
 		$(INSTALL) -d $(DESTDIR)$(SHAREDIR)/$$d; \

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Plans for podman: one `podman run` (podman-run(1)).
-#include <errno.h>
-
+#include "bytes.h"
+#include "paths.h"
 #include "pilot.h"
 #include "util.h"
 
@@ -51,9 +51,44 @@ static void add_options(struct plan *plan)
 	}
 }
 
+// A definition that brings its own idea of process 1 keeps it: --init=false, --init-path.
+static bool has_own_init(const struct strv *options)
+{
+	for (size_t i = 0; i < options->n; i++)
+		if (streq(options->v[i], "--init=false") ||
+		    str_starts(options->v[i], "--init-path") || streq(options->v[i], "--systemd"))
+			return true;
+	return false;
+}
+
+static bool add_init(struct plan *plan)
+{
+	cleanup_free char *dir = paths_exe_dir();
+	cleanup_free char *init = dir ? paths_lib_file(dir, "flake-init") : NULL;
+
+	if (!init || has_own_init(&plan->options) || access(init, X_OK) < 0)
+		return false;
+	strv_push(&plan->argv, "--init");
+	strv_pushf(&plan->argv, "--init-path=%s", init);
+	return true;
+}
+
+static void add_args(struct plan *plan, bool init)
+{
+	for (size_t i = 0; i < plan->args.n; i++) {
+		const char *arg = plan->args.v[i];
+
+		if (init && bytes_need_encoding(arg))
+			strv_take(&plan->argv, bytes_encode(arg));
+		else
+			strv_push(&plan->argv, arg);
+	}
+}
+
 static int compose(struct plan *plan, struct error *err)
 {
 	struct strv *argv = &plan->argv;
+	bool init;
 
 	if (!plan->image || !*plan->image || plan->image[0] == '-')
 		return error_set(err, ERR_FLAKE, "flake '%s' has no usable image", plan->flake);
@@ -71,6 +106,7 @@ static int compose(struct plan *plan, struct error *err)
 		strv_push(argv, "-t");
 	if (!plan->progress && !isatty(STDERR_FILENO))
 		strv_push(argv, "--quiet");
+	init = add_init(plan);
 	strv_pushf(argv, "--label=flake-pilot.flake=%s", plan->flake);
 	if (plan->instance)
 		strv_pushf(argv, "--label=flake-pilot.instance=%s", plan->instance);
@@ -80,7 +116,7 @@ static int compose(struct plan *plan, struct error *err)
 	if (!streq(plan->target, "/"))
 		strv_pushf(argv, "--entrypoint=%s", plan->target);
 	strv_push(argv, plan->image);
-	strv_append(argv, &plan->args);
+	add_args(plan, init);
 	return 0;
 }
 

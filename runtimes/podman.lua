@@ -151,7 +151,8 @@ local function remove(opts)
   if (opts.app == nil) == (opts.container == nil) then
     return nil, "remove needs either --app PATH or --container IMAGE", "EUSAGE"
   end
-  return opts.app and remove_app(opts) or remove_container(opts)
+  if opts.app then return remove_app(opts) end
+  return remove_container(opts)
 end
 
 local COLUMNS = { { key = "name", title = "NAME" }, { key = "instance", title = "INSTANCE" },

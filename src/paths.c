@@ -42,7 +42,8 @@ char *paths_exe_dir(void)
 
 char *paths_lib_file(const char *exe_dir, const char *name)
 {
-	cleanup_free char *installed = xasprintf("%s/../lib/flake-pilot/%s", exe_dir, name);
+	cleanup_free char *dir = xstrndup(exe_dir, strlen(exe_dir) - strlen(path_base(exe_dir)));
+	cleanup_free char *installed = xasprintf("%slib/flake-pilot/%s", dir, name);
 
 	if (access(installed, F_OK) == 0)
 		return steal_ptr(&installed);

@@ -33,7 +33,11 @@ done
 run fsh -c 'kill -9 $$'
 check "death by signal is 128+N" rc_is 137
 run fsh -c 'kill -TERM $$; sleep 5'
-check "killing init with TERM is no hang" [ "$rc" != 124 ]
+check "so is death by SIGTERM" rc_is 143
+fcat </dev/zero >/dev/null 2>"$err" & pid=$!
+for _ in $(seq 100); do [ "$(podman ps -q | wc -l)" = 1 ] && break; sleep 0.1; done
+kill -TERM $pid; rc=0; wait $pid || rc=$?
+check "SIGTERM ends an app that does not handle it" rc_is 143
 run bash -c 'timeout 20 bash -c "fsh -c \"yes\" | head -n 1"'
 check "a closed pipe ends it" out_is y
 run fsh -c 'tty'

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+// flake-init: process 1 of a container flake (podman run --init --init-path). Static, no libc state.
+//
+// A native command dies of signals it does not handle, and gets any bytes as arguments. As process
+// 1 of a PID namespace it would do neither: the kernel drops default-action signals for process 1
+// (pid_namespaces(7)), and podman hands arguments through JSON, which holds no broken UTF-8. So
+// this starts the app as process 2, hands signals on, reaps orphans, ends with the app's status,
+// and turns arguments that the pilot has encoded (pilots/bytes.h) back into bytes.
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "bytes.h"
+
+static int fail(const char *what, int code)
+{
+	// The same words and codes as podman's own when it cannot start the app.
+	fprintf(stderr, "flake-init: cannot run %s: %s\n", what, strerror(errno));
+	return code;
+}
+
+static void run_app(char **argv, const sigset_t *old)
+{
+	setpgid(0, 0);
+	if (isatty(STDIN_FILENO))
+		tcsetpgrp(STDIN_FILENO, getpid());
+	signal(SIGTTOU, SIG_DFL);
+	sigprocmask(SIG_SETMASK, old, NULL);
+	execvp(argv[0], argv);
+	_exit(fail(argv[0], errno == ENOENT ? 127 : 126));
+}
+
+// Reaps what has ended; the app's end is ours. A stopped app goes on: nobody outside could
+// continue it, for podman has the terminal in raw mode.
+static void reap(pid_t app)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0) {
+		if (pid != app)
+			continue;
+		if (WIFSTOPPED(status))
+			kill(-app, SIGCONT);
+		else if (WIFEXITED(status))
+			_exit(WEXITSTATUS(status));
+		else
+			_exit(128 + WTERMSIG(status));
+	}
+}
+
+int main(int argc, char **argv)
+{
+	sigset_t all, old;
+	pid_t app;
+
+	argv += argc > 0;
+	if (*argv && strcmp(*argv, "--") == 0)
+		argv++;
+	if (!*argv) {
+		fputs("flake-init: no program\n", stderr);
+		return 127;
+	}
+	for (char **arg = argv; *arg; arg++)
+		bytes_decode(*arg);
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, &old);
+	signal(SIGTTOU, SIG_IGN);
+	app = fork();
+	if (app < 0)
+		return fail(argv[0], 125);
+	if (app == 0)
+		run_app(argv, &old);
+	setpgid(app, app);
+	for (;;) {
+		int sig = sigwaitinfo(&all, NULL);
+
+		if (sig == SIGCHLD)
+			reap(app);
+		else if (sig > 0 && sig != SIGTSTP && sig != SIGTTIN && sig != SIGTTOU)
+			kill(app, sig);
+	}
+}
