@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// flake-init: process 1 of a container flake (podman run --init --init-path). Static, no libc state.
+// flake-init: process 1 of a container flake (podman run --init --init-path). Static, no libc
+// state.
 //
 // A native command dies of signals it does not handle, and gets any bytes as arguments. As process
 // 1 of a PID namespace it would do neither: the kernel drops default-action signals for process 1

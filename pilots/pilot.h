@@ -14,12 +14,12 @@ enum { EXIT_ENGINE = 125, EXIT_REFUSED = 126, EXIT_NOT_FOUND = 127 };
 
 struct plan {
 	char *flake, *command, *engine, *image;
-	char *target;   // program inside; "/": the image's entry point
-	char *user;     // runs as that user; NULL: as the caller
+	char *target;	// program inside; "/": the image's entry point
+	char *user;	// runs as that user; NULL: as the caller
 	char *instance; // NULL: none was named
-	bool tty;       // stdin and stdout are terminals
+	bool tty;	// stdin and stdout are terminals
 	bool remove, progress, interactive, skip_missing_volumes, debug; // pilot arguments
-	bool own; // from the user's own definitions
+	bool own;	     // from the user's own definitions
 	struct strv options; // the engine's, expanded, one token each
 	struct strv env;     // NAME=VALUE for the app
 	struct strv args;    // the app's
@@ -30,7 +30,7 @@ struct plan {
 // A call: which name, with what arguments, on which descriptors.
 struct call {
 	char *const *args; // NULL-terminated, may be NULL
-	int tty;           // 1, 0, or -1: look at stdin and stdout
+	int tty;	   // 1, 0, or -1: look at stdin and stdout
 };
 
 struct engine {

@@ -163,9 +163,9 @@ int plan_make(struct plan *plan, const struct flake *flake, const struct call *c
 	plan->own = flake->own;
 	strv_append(&plan->files, &flake->files);
 	take_args(plan, call->args);
-	plan->tty = call->tty >= 0 ? call->tty == 1
-				   : isatty(STDIN_FILENO) &&
-				     (plan->interactive || isatty(STDOUT_FILENO));
+	plan->tty = call->tty >= 0
+			    ? call->tty == 1
+			    : isatty(STDIN_FILENO) && (plan->interactive || isatty(STDOUT_FILENO));
 	if (set_user(plan, app->user ? app->user : flake->user, err) < 0 ||
 	    plan_expand(&plan->options, &flake->options, NULL, err) < 0)
 		return -1;
@@ -191,7 +191,8 @@ int plan_run(const struct plan *plan, struct error *err)
 	if (!plan->argv.n)
 		return error_set(err, ERR_FLAKE, "engine '%s' has no pilot", plan->engine);
 	if (plan->user) {
-		strv_push(&env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+		strv_push(&env,
+			  "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
 		keep_env(&env, "TERM");
 		keep_env(&env, "LANG");
 		execvpe(plan->argv.v[0], plan->argv.v, env.v);

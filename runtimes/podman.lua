@@ -75,7 +75,7 @@ local function warn(opts, ctx)
   for _, option in ipairs(opts.opt) do
     for name in option:gmatch("%%([A-Z_][A-Z0-9_]*)") do
       if not process.getenv(name) then
-        ctx.err:write(("flake-ctl: warning: %%%s in --opt '%s' is not set here and would be empty\n")
+        ctx.err:write(("flake-ctl: warning: %%%s in --opt '%s' is not set here: it will be empty\n")
           :format(name, option))
       end
     end
@@ -155,9 +155,11 @@ local function remove(opts)
   return remove_container(opts)
 end
 
-local COLUMNS = { { key = "name", title = "NAME" }, { key = "instance", title = "INSTANCE" },
-  { key = "id", title = "ID" }, { key = "status", title = "STATUS" }, { key = "pid", title = "PID" },
-  { key = "image", title = "IMAGE" } }
+local COLUMNS = {
+  { key = "name", title = "NAME" }, { key = "instance", title = "INSTANCE" },
+  { key = "id", title = "ID" }, { key = "status", title = "STATUS" },
+  { key = "pid", title = "PID" }, { key = "image", title = "IMAGE" },
+}
 
 local function show(opts, ctx)
   local result, message, code = process.run({ "podman", "ps", "--all", "--no-trunc", "--filter",
@@ -189,7 +191,9 @@ return {
   commands = {
     pull = {
       about = "Pull a container image from a registry.",
-      options = { { name = "uri", required = true, about = "Image to pull, as podman pull takes it." } },
+      options = {
+        { name = "uri", required = true, about = "Image to pull, as podman pull takes it." },
+      },
       run = pull,
     },
     load = {
@@ -203,17 +207,21 @@ return {
       options = {
         { name = "name", positional = true, optional = true,
           about = "Name of the flake (default: base name of the first --app)." },
-        { name = "container", required = true, metavar = "IMAGE", about = "Image of the application." },
+        { name = "container", required = true, metavar = "IMAGE",
+          about = "Image of the application." },
         { name = "app", multiple = true, metavar = "PATH", check = cli.absolute_path,
           about = "Absolute path of the command on the host; may be repeated." },
         { name = "target", metavar = "PATH", check = function(value)
           return value == "/" or cli.absolute_path(value)
-        end, about = "Program in the container (default: as --app); / is the image's entry point." },
+        end, about = "Program in the image (default: as --app); /: the image's entry point." },
         { name = "opt", multiple = true, dash_values = true, metavar = "OPTION",
           about = "Option for podman run, 'OPTION VALUE'; may be repeated." },
-        { name = "run-as", metavar = "USER", about = "User to run podman as (default: the caller)." },
-        { name = "info", flag = true, about = "Print the image's own notes, /IMAGE.yaml, and exit." },
-        { name = "force", flag = true, about = "Replace a flake that exists; never a foreign file." },
+        { name = "run-as", metavar = "USER",
+          about = "User to run podman as (default: the caller)." },
+        { name = "info", flag = true,
+          about = "Print the image's own notes, /IMAGE.yaml, and exit." },
+        { name = "force", flag = true,
+          about = "Replace a flake that exists; never a foreign file." },
         ROOT, USER,
       },
       run = register,

@@ -223,13 +223,21 @@ int luaopen_flake_fs(lua_State *L)
 					 { "__gc", l_temp_close },
 					 { "__close", l_temp_close },
 					 { NULL, NULL } };
-	static const luaL_Reg functions[] = {
-		{ "write", l_write },	    { "copy", l_copy },	    { "lock", l_lock },
-		{ "temp_dir", l_temp_dir }, { "mkdir", l_mkdir },   { "mkdir_p", l_mkdir_p },
-		{ "remove_tree", l_remove_tree }, { "fsync", l_fsync }, { "symlink", l_symlink },
-		{ "unlink", l_unlink },	    { "rmdir", l_rmdir },   { "rename", l_rename },
-		{ "chmod", l_chmod },	    { "chown", l_chown },   { NULL, NULL }
-	};
+	static const luaL_Reg functions[] = { { "write", l_write },
+					      { "copy", l_copy },
+					      { "lock", l_lock },
+					      { "temp_dir", l_temp_dir },
+					      { "mkdir", l_mkdir },
+					      { "mkdir_p", l_mkdir_p },
+					      { "remove_tree", l_remove_tree },
+					      { "fsync", l_fsync },
+					      { "symlink", l_symlink },
+					      { "unlink", l_unlink },
+					      { "rmdir", l_rmdir },
+					      { "rename", l_rename },
+					      { "chmod", l_chmod },
+					      { "chown", l_chown },
+					      { NULL, NULL } };
 
 	add_class(L, LOCK, lock);
 	add_class(L, TEMP, temp);

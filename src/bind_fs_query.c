@@ -249,10 +249,12 @@ static int l_tty_size(lua_State *L)
 void bind_fs_query_register(lua_State *L)
 {
 	static const luaL_Reg functions[] = {
-		{ "read", l_read },	{ "readlink", l_readlink }, { "realpath", l_realpath },
-		{ "stat", l_stat },	{ "lstat", l_lstat },	    { "list", l_list },
-		{ "trusted", l_trusted }, { "access", l_access },   { "getuid", l_getuid },
-		{ "geteuid", l_geteuid }, { "user", l_user },	    { "isatty", l_isatty },
+		{ "read", l_read },	    { "readlink", l_readlink },
+		{ "realpath", l_realpath }, { "stat", l_stat },
+		{ "lstat", l_lstat },	    { "list", l_list },
+		{ "trusted", l_trusted },   { "access", l_access },
+		{ "getuid", l_getuid },	    { "geteuid", l_geteuid },
+		{ "user", l_user },	    { "isatty", l_isatty },
 		{ "tty_size", l_tty_size }, { NULL, NULL }
 	};
 

@@ -279,9 +279,12 @@ static int l_flakes_dir(lua_State *L)
 
 int luaopen_flake_pilot(lua_State *L)
 {
-	static const luaL_Reg functions[] = { { "load", l_load },       { "plan", l_plan },
-					      { "compose", l_compose }, { "run", l_run },
-					      { "flakes_dir", l_flakes_dir }, { NULL, NULL } };
+	static const luaL_Reg functions[] = { { "load", l_load },
+					      { "plan", l_plan },
+					      { "compose", l_compose },
+					      { "run", l_run },
+					      { "flakes_dir", l_flakes_dir },
+					      { NULL, NULL } };
 
 	lua_getglobal(L, "require");
 	lua_pushliteral(L, "flake.yaml");

@@ -104,16 +104,13 @@ static int l_close(lua_State *L)
 
 void child_register(lua_State *L)
 {
-	static const luaL_Reg methods[] = { { "pid", l_pid },
-					    { "read", l_read },
-					    { "write", l_write },
-					    { "close_stdin", l_close_stdin },
-					    { "wait", l_wait },
-					    { "kill", l_kill },
-					    { "close", l_close },
-					    { "__gc", l_close },
-					    { "__close", l_close },
-					    { NULL, NULL } };
+	static const luaL_Reg methods[] = {
+		{ "pid", l_pid },	{ "read", l_read },
+		{ "write", l_write },	{ "close_stdin", l_close_stdin },
+		{ "wait", l_wait },	{ "kill", l_kill },
+		{ "close", l_close },	{ "__gc", l_close },
+		{ "__close", l_close }, { NULL, NULL }
+	};
 
 	if (luaL_newmetatable(L, CHILD)) {
 		luaL_setfuncs(L, methods, 0);

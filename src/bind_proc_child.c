@@ -7,7 +7,6 @@
 #include "util.h"
 
 const char *const CHILD = "flake.process.child";
-extern char **environ;
 
 struct child *child_new(lua_State *L)
 {
@@ -98,7 +97,7 @@ void child_read(lua_State *L, struct child *child)
 
 // One stdio option, decoded before anything is opened.
 struct stdio {
-	const char *word; // NULL: a table
+	const char *word; // "file" for a path
 	const char *path;
 	mode_t mode;
 	bool append;
@@ -118,7 +117,7 @@ static struct stdio read_stdio(lua_State *L, const char *key)
 		io.path = lu_opt_string(L, top, "path", NULL);
 		io.append = lu_opt_bool(L, top, "append", false);
 		io.mode = (mode_t)lu_opt_int(L, top, "mode", 0644);
-		io.word = io.path ? NULL : "data";
+		io.word = io.path ? "file" : "data";
 		if (!io.path && (*key != 's' || key[3] != 'i'))
 			luaL_error(L, "option '%s' needs a path", key);
 	} else if (type != LUA_TNIL) {
@@ -160,13 +159,13 @@ int child_open(lua_State *L, struct child *child, struct error *err)
 	for (int i = 0; i < 3; i++) {
 		const char *word = io[i].word;
 
-		if (word && streq(word, "inherit"))
+		if (streq(word, "inherit"))
 			continue;
-		if (word && i == 2 && streq(word, "stdout")) {
+		if (i == 2 && streq(word, "stdout")) {
 			child->spec.fds[2] = child->ends[1] >= 0 ? child->ends[1] : STDOUT_FILENO;
 			continue;
 		}
-		if (!word)
+		if (io[i].path)
 			rc = open_file(child, i, io[i].path, &io[i], err);
 		else if (streq(word, "null"))
 			rc = open_file(child, i, "/dev/null", &io[i], err);

@@ -96,6 +96,47 @@ static int l_exec(lua_State *L)
 	return lu_fail(L, &err);
 }
 
+static void push_usage(lua_State *L, const struct rusage *usage)
+{
+	lua_createtable(L, 0, 3);
+	lua_pushnumber(L, (lua_Number)usage->ru_utime.tv_sec +
+				  (lua_Number)usage->ru_utime.tv_usec / 1e6);
+	lua_setfield(L, -2, "user");
+	lua_pushnumber(L, (lua_Number)usage->ru_stime.tv_sec +
+				  (lua_Number)usage->ru_stime.tv_usec / 1e6);
+	lua_setfield(L, -2, "system");
+	lua_pushinteger(L, usage->ru_maxrss * 1024);
+	lua_setfield(L, -2, "max_rss");
+}
+
+static int l_supervise(lua_State *L)
+{
+	struct process_status status = { 0 };
+	struct rusage usage = { 0 };
+	struct error err = { 0 };
+	struct child *child;
+
+	lua_settop(L, 1);
+	lua_pushnil(L);
+	child = child_new(L);
+	child_read(L, child);
+	if (process_supervise(&child->spec, &status, &usage, &err) < 0)
+		return lu_fail(L, &err);
+	child_push_status(L, &status);
+	push_usage(L, &usage);
+	lua_setfield(L, -2, "usage");
+	return 1;
+}
+
+static int l_clock(lua_State *L)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	lua_pushnumber(L, (lua_Number)ts.tv_sec + (lua_Number)ts.tv_nsec / 1e9);
+	return 1;
+}
+
 static int l_which(lua_State *L)
 {
 	struct error err = { 0 };
@@ -169,24 +210,20 @@ static int l_signal_name(lua_State *L)
 	return 1;
 }
 
-// forward({signals}, pid, fn) would need state; a parent of an app ignores instead what the
-// terminal sends to both.
-static int l_ignore(lua_State *L)
-{
-	int sig = (int)luaL_checkinteger(L, 1);
-
-	lua_pushboolean(L, signal(sig, SIG_IGN) != SIG_ERR);
-	return 1;
-}
-
 int luaopen_flake_process(lua_State *L)
 {
-	static const luaL_Reg functions[] = {
-		{ "run", l_run },	{ "spawn", l_spawn },	{ "exec", l_exec },
-		{ "which", l_which },	{ "getpid", l_getpid }, { "getenv", l_getenv },
-		{ "setenv", l_setenv }, { "sleep", l_sleep },	{ "kill", l_kill },
-		{ "ignore", l_ignore }, { "signal_name", l_signal_name }, { NULL, NULL }
-	};
+	static const luaL_Reg functions[] = { { "run", l_run },
+					      { "spawn", l_spawn },
+					      { "exec", l_exec },
+					      { "which", l_which },
+					      { "getpid", l_getpid },
+					      { "getenv", l_getenv },
+					      { "setenv", l_setenv },
+					      { "sleep", l_sleep },
+					      { "kill", l_kill },
+					      { "supervise", l_supervise }, { "clock", l_clock },
+					      { "signal_name", l_signal_name },
+					      { NULL, NULL } };
 
 	child_register(L);
 	luaL_newlib(L, functions);

@@ -289,10 +289,9 @@ FLAKE_EXPORT int luaopen_flake_yaml(lua_State *L);
 
 int luaopen_flake_yaml(lua_State *L)
 {
-	static const luaL_Reg functions[] = { { "load", l_load },
-					      { "list", l_list },
-					      { "is_list", l_is_list },
-					      { NULL, NULL } };
+	static const luaL_Reg functions[] = {
+		{ "load", l_load }, { "list", l_list }, { "is_list", l_is_list }, { NULL, NULL }
+	};
 
 	luaL_newlib(L, functions);
 	luaL_newmetatable(L, LIST);

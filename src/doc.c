@@ -96,8 +96,8 @@ static struct node *read_scalar(const yaml_node_t *y)
 	bool plain = y->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
 		     streq((const char *)y->tag, YAML_STR_TAG);
 
-	if (plain && (len == 0 || streq(text, "~") || streq(text, "null") ||
-		      streq(text, "Null") || streq(text, "NULL")))
+	if (plain && (len == 0 || streq(text, "~") || streq(text, "null") || streq(text, "Null") ||
+		      streq(text, "NULL")))
 		return node_new(NODE_NULL);
 	return node_scalar(text, len, plain);
 }

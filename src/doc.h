@@ -24,7 +24,8 @@ struct node {
 // Limits on foreign input, in bytes, nodes (aliases expanded) and levels.
 enum { DOC_MAX_BYTES = 16 << 20, DOC_MAX_NODES = 1 << 20, DOC_MAX_DEPTH = 64 };
 
-// Parses one document; an empty text is NODE_NULL. name stands in messages: "name:line:column: why".
+// Parses one document; an empty text is NODE_NULL. name stands in messages: "name:line:column:
+// why".
 struct node *doc_parse(const char *text, size_t len, const char *name, struct error *err);
 
 // Opens, reads and parses a regular file of at most DOC_MAX_BYTES.

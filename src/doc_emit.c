@@ -7,9 +7,8 @@
 
 bool doc_text_is_ambiguous(const char *text, size_t len)
 {
-	static const char *const words[] = { "~",  "null", "true", "false", "yes", "no", "on",
-					     "off", "y",    "n",    ".inf",  ".nan", "<<", "=",
-					     NULL };
+	static const char *const words[] = { "~", "null", "true", "false", "yes", "no", "on", "off",
+					     "y", "n",	  ".inf", ".nan",  "<<",  "=",	NULL };
 	size_t digits = 0;
 
 	if (len == 0 || strlen(text) != len)

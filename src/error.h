@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Error out-parameter: every fallible function takes `struct error *err` last and returns -1 or NULL.
+// Error out-parameter: every fallible function takes `struct error *err` last and returns -1 or
+// NULL.
 #pragma once
 
 enum {

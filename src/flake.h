@@ -15,11 +15,11 @@ struct flake_app {
 };
 
 struct flake {
-	char *name;    // of the flake: the definition's file name without .yaml
-	char *command; // it was asked for by this name
-	char *file;    // the definition
+	char *name;	   // of the flake: the definition's file name without .yaml
+	char *command;	   // it was asked for by this name
+	char *file;	   // the definition
 	struct strv files; // every file that was merged, in order
-	char *engine;      // "podman", "firecracker", …
+	char *engine;	   // "podman", "firecracker", …
 	char *image;
 	char *user; // NULL: whoever calls
 	bool resume, attach;

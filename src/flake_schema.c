@@ -15,8 +15,7 @@ static int fail(const struct walk *w, const struct node *at, const char *key, co
 			 key, why);
 }
 
-static int get_map(const struct walk *w, const struct node *map, const char *key,
-		   struct node **out)
+static int get_map(const struct walk *w, const struct node *map, const char *key, struct node **out)
 {
 	*out = doc_get(map, key);
 	if (*out && (*out)->type == NODE_NULL)
@@ -52,8 +51,7 @@ static int get_bool(const struct walk *w, const struct node *map, const char *ke
 	return 0;
 }
 
-static int get_list(const struct walk *w, const struct node *map, const char *key,
-		    struct strv *out)
+static int get_list(const struct walk *w, const struct node *map, const char *key, struct strv *out)
 {
 	const struct node *node = doc_get(map, key);
 
@@ -155,8 +153,7 @@ static int read_v1_runtime(const struct walk *w, const struct node *container)
 		free(flake->user);
 		flake->user = NULL;
 	}
-	return streq(flake->engine, "podman") ? get_list(w, runtime, "podman", &flake->options)
-					      : 0;
+	return streq(flake->engine, "podman") ? get_list(w, runtime, "podman", &flake->options) : 0;
 }
 
 static int read_v1_app(const struct walk *w, const struct node *container)
@@ -165,8 +162,7 @@ static int read_v1_app(const struct walk *w, const struct node *container)
 	cleanup_free char *host = NULL, *target = NULL;
 	struct flake_app *app;
 
-	if (read_path_map(w, container) < 0 ||
-	    get_text(w, container, "host_app_path", &host) < 0 ||
+	if (read_path_map(w, container) < 0 || get_text(w, container, "host_app_path", &host) < 0 ||
 	    get_text(w, container, "target_app_path", &target) < 0)
 		return -1;
 	if (flake->napps)
@@ -181,9 +177,11 @@ static int read_v1_app(const struct walk *w, const struct node *container)
 static int read_v1(const struct walk *w)
 {
 	static const char *const top[] = { "version", "container", "vm", "include", NULL };
-	static const char *const known[] = { "name",          "target_app_path", "host_app_path",
-					     "base_container", "layers", "check_host_dependencies",
-					     "runtime",       "path_map",        NULL };
+	static const char *const known[] = {
+		"name",		  "target_app_path", "host_app_path",
+		"base_container", "layers",	     "check_host_dependencies",
+		"runtime",	  "path_map",	     NULL
+	};
 	struct flake *flake = w->flake;
 	struct node *container, *vm;
 
@@ -225,8 +223,9 @@ static int read_v2_instance(const struct walk *w, const struct node *runtime)
 
 static int read_v2(const struct walk *w)
 {
-	static const char *const top[] = { "version", "runtime", "engine",
-					   "static",  "include", NULL };
+	static const char *const top[] = {
+		"version", "runtime", "engine", "static", "include", NULL
+	};
 	static const char *const in_runtime[] = { "name", "path_map", "base_layer", "layers",
 						  "user", "instance", NULL };
 	static const char *const in_engine[] = { "pilot", "args", "params", NULL };

@@ -126,8 +126,7 @@ static double now(void)
 int fs_lock(const char *path, bool shared, double timeout, struct error *err)
 {
 	static const struct timespec pause = { 0, 10 * 1000 * 1000 };
-	cleanup_fd int fd =
-		open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
+	cleanup_fd int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
 	double deadline = now() + timeout;
 	int op = shared ? LOCK_SH : LOCK_EX;
 

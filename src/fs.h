@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Files: atomic writes, locks, temporary directories, trees that are removed without following links.
+// Files: atomic writes, locks, temporary directories, trees that are removed without following
+// links.
 #pragma once
 
 #include <stdbool.h>

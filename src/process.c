@@ -57,6 +57,11 @@ struct launch {
 	int ngroups;
 };
 
+static void cleanup_launch(struct launch *l)
+{
+	free(l->file);
+}
+
 static int prepare_user(struct launch *l, struct error *err)
 {
 	const struct passwd *pw;
@@ -129,16 +134,12 @@ static int start_failed(const struct launch *l, int code, struct error *err)
 
 int process_start(const struct process_spec *spec, pid_t *pid, struct error *err)
 {
-	struct launch l = { 0 };
-	cleanup_free char *file = NULL;
+	struct launch l __attribute__((cleanup(cleanup_launch))) = { 0 };
 	cleanup_fd int tell = -1, hear = -1;
 	int pipes[2], code = 0;
 
-	if (prepare(&l, spec, err) < 0) {
-		free(l.file);
+	if (prepare(&l, spec, err) < 0)
 		return -1;
-	}
-	file = l.file;
 	if (pipe2(pipes, O_CLOEXEC) < 0)
 		return error_set(err, errno, "cannot make a pipe");
 	hear = pipes[0];
@@ -162,14 +163,10 @@ int process_start(const struct process_spec *spec, pid_t *pid, struct error *err
 
 int process_exec(const struct process_spec *spec, struct error *err)
 {
-	struct launch l = { 0 };
-	cleanup_free char *file = NULL;
+	struct launch l __attribute__((cleanup(cleanup_launch))) = { 0 };
 
-	if (prepare(&l, spec, err) < 0) {
-		free(l.file);
+	if (prepare(&l, spec, err) < 0)
 		return -1;
-	}
-	file = l.file;
 	become(&l);
 	return start_failed(&l, errno, err);
 }

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include "error.h"
@@ -14,7 +15,7 @@ struct process_spec {
 	const char *const *env;
 	const char *cwd;
 	const char *user; // name of a passwd entry; its uid, gid and groups
-	int fds[3];       // become 0, 1, 2
+	int fds[3];	  // become 0, 1, 2
 };
 
 // How it ended: exit status in code, or the signal that killed it (then code is -1).
@@ -36,6 +37,11 @@ int process_exec(const struct process_spec *spec, struct error *err);
 // Reaps a child. timeout in seconds, negative: forever; ERR_TIMEOUT leaves it running.
 int process_wait(pid_t pid, double timeout, struct process_status *out, struct error *err);
 
+// Starts a child and stays as its parent until it ends: signals that were sent to us go on to it
+// (those of the terminal reach it by themselves), and we stop when it stops.
+int process_supervise(const struct process_spec *spec, struct process_status *out,
+		      struct rusage *usage, struct error *err);
+
 // SIGTERM, up to grace seconds of patience, SIGKILL; reaps.
 void process_end(pid_t pid, double grace, struct process_status *out);
 
@@ -51,7 +57,7 @@ struct process_talk {
 	int in, out, err; // our ends; -1: none
 	const char *input;
 	size_t input_len;
-	size_t limit;   // bytes of out + err together
+	size_t limit;	// bytes of out + err together
 	double timeout; // seconds, <= 0: none
 	struct process_text out_text, err_text;
 	struct process_status status;

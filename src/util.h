@@ -47,11 +47,11 @@ static inline void cleanup_dirp(DIR **d)
 #define cleanup_file __attribute__((cleanup(cleanup_filep)))
 #define cleanup_dir __attribute__((cleanup(cleanup_dirp)))
 
-#define steal_ptr(pp)                      \
-	__extension__({                    \
-		__auto_type stolen = *(pp); \
-		*(pp) = NULL;              \
-		stolen;                    \
+#define steal_ptr(pp)                                                                              \
+	__extension__({                                                                            \
+		__auto_type stolen = *(pp);                                                        \
+		*(pp) = NULL;                                                                      \
+		stolen;                                                                            \
 	})
 
 static inline int steal_fd(int *fd)

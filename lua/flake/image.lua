@@ -37,7 +37,8 @@ function M.newest_file(path)
   local best
   for _, name in ipairs(fs.list(dir) or {}) do
     local info = name:sub(1, #prefix) == prefix and fs.stat(dir .. name)
-    if info and info.type == "file" and (not best or M.version_less(best, name)) then best = name end
+    local is_file = info and info.type == "file"
+    if is_file and (not best or M.version_less(best, name)) then best = name end
   end
   if best then return dir .. best end
   return nil, ("there is no file %s and none that begins with this"):format(path), "ENOENT"
@@ -63,8 +64,8 @@ function M.save(reference, target)
   local temp <close>, why, name = fs.temp_dir({ dir = dir, prefix = ".flake-export" })
   if not temp then return nil, why, name end
   local file = temp:path() .. "/image"
-  local result, message, code = process.run({ "podman", "save", "--quiet", "--format", "oci-archive",
-    "--output", file, reference }, { stdout = "null" })
+  local result, message, code = process.run({ "podman", "save", "--quiet",
+    "--format", "oci-archive", "--output", file, reference }, { stdout = "null" })
   if not result then return nil, message, code end
   if result.code ~= 0 then
     return nil, ("podman could not save image '%s'"):format(reference), "EENGINE"

@@ -58,7 +58,8 @@ local function run_verb(ctx, program, verb, args)
 end
 
 local function print_verbs(ctx, name, driver)
-  ctx.out:write(("Usage: flake-ctl %s VERB [ARGUMENTS]\n\n%s\n\nVerbs:\n"):format(name, driver.about))
+  ctx.out:write(("Usage: flake-ctl %s VERB [ARGUMENTS]\n\n"):format(name))
+  ctx.out:write(driver.about, "\n\nVerbs:\n")
   local verbs = {}
   for verb in pairs(driver.commands) do table.insert(verbs, verb) end
   table.sort(verbs)
@@ -84,7 +85,8 @@ local function run_runtime(ctx, name, driver, args)
   end
   local command = driver.commands[verb]
   if not command then
-    complain(ctx, ("%s has no verb '%s'"):format(name, verb), ("see flake-ctl %s --help"):format(name))
+    local hint = ("see flake-ctl %s --help"):format(name)
+    complain(ctx, ("%s has no verb '%s'"):format(name, verb), hint)
     return 2
   end
   ctx.driver = driver

@@ -134,7 +134,8 @@ local function check_free(def, dir, prefix, force)
     local owner = base(app.path) ~= def.name and fs.lstat(alias)
       and (fs.readlink(alias) or "a flake of that name")
     if owner and not (force and owner == def.name .. ".yaml") then
-      return nil, ("command '%s' belongs to another flake: %s"):format(base(app.path), alias), "EEXIST"
+      return nil, ("command '%s' belongs to another flake: %s"):format(base(app.path), alias),
+        "EEXIST"
     end
   end
   return true

@@ -22,7 +22,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	cleanup_error struct error err = { 0 };
 	cleanup_strv struct strv args = { 0 }, tokens = { 0 };
-	cleanup_plan struct plan plan = { .flake = xstrdup("f"), .image = xstrdup("i"),
+	cleanup_plan struct plan plan = { .flake = xstrdup("f"),
+					  .image = xstrdup("i"),
 					  .target = xstrdup("/t") };
 	size_t own;
 

@@ -72,7 +72,8 @@ describe("flake.yaml", function()
     end)
 
     it("round-trips numbers, booleans, null and empty lists", function()
-      local back = yaml.load(yaml.dump({ i = 3, f = 1.0, t = true, n = yaml.null, l = yaml.list {} }))
+      local back = yaml.load(yaml.dump({ i = 3, f = 1.0, t = true, n = yaml.null,
+        l = yaml.list {} }))
       assert.are.equal("integer", math.type(back.i))
       assert.are.equal("float", math.type(back.f))
       assert.is_true(back.t)

@@ -125,8 +125,7 @@ static void test_terminal(void **state)
 static void test_pilot_arguments(void **state)
 {
 	cleanup_plan struct plan plan = { 0 };
-	char *args[] = { (char *)"@one",  (char *)"%debug", (char *)"@@x",
-			 (char *)"%remove", NULL };
+	char *args[] = { (char *)"@one", (char *)"%debug", (char *)"@@x", (char *)"%remove", NULL };
 
 	put(*state, "joe.yaml", v1);
 	plan_of(*state, "joe", args, 0, &plan);
@@ -160,7 +159,8 @@ static void test_merge_order(void **state)
 	put(p, "joe.yaml", v1);
 	mkdir(dir, 0755);
 	put(p, "joe.d/20-b.yaml", "container: {name: two, runtime: {resume: ~}}\n");
-	put(p, "joe.d/10-a.yaml", "container: {name: one, runtime: {podman: [--x], resume: true}}\n");
+	put(p, "joe.d/10-a.yaml",
+	    "container: {name: one, runtime: {podman: [--x], resume: true}}\n");
 	put(p, "joe.d/notes.txt", "{{{ not read\n");
 	assert_int_equal(load(p, "joe", &flake, &err), 0);
 	assert_string_equal(flake.image, "two");
@@ -175,9 +175,10 @@ static void test_v2_commands(void **state)
 	cleanup_free char *alias = xasprintf("%s/rotten.yaml", p->dir);
 	cleanup_plan struct plan plan = { 0 }, other = { 0 };
 
-	put(p, "banana.yaml", "version: 2\nruntime:\n  name: fruit\n  path_map:\n"
-			      "    /usr/bin/banana: {exports: /usr/bin/foo}\n"
-			      "    /usr/bin/rotten:\nengine: {pilot: podman, args: [--net host]}\n");
+	put(p, "banana.yaml",
+	    "version: 2\nruntime:\n  name: fruit\n  path_map:\n"
+	    "    /usr/bin/banana: {exports: /usr/bin/foo}\n"
+	    "    /usr/bin/rotten:\nengine: {pilot: podman, args: [--net host]}\n");
 	assert_int_equal(symlink("banana.yaml", alias), 0);
 	plan_of(p, "banana", NULL, 0, &plan);
 	assert_string_equal(plan.target, "/usr/bin/foo");
@@ -223,9 +224,10 @@ static void test_missing_volume(void **state)
 	cleanup_plan struct plan plan = { 0 };
 	char *args[] = { (char *)"%ignore_missing_volume_path", NULL };
 
-	put(*state, "joe.yaml", "container:\n  name: joe\n  runtime:\n    podman:\n"
-				"      - --volume /nonexistent-a:/a\n      - --volume=/nonexistent-b:/b\n"
-				"      - -v /tmp:/tmp\n      - --volume named:/n\n");
+	put(*state, "joe.yaml",
+	    "container:\n  name: joe\n  runtime:\n    podman:\n"
+	    "      - --volume /nonexistent-a:/a\n      - --volume=/nonexistent-b:/b\n"
+	    "      - -v /tmp:/tmp\n      - --volume named:/n\n");
 	plan_of(*state, "joe", args, 0, &plan);
 	assert_false(has(&plan.argv, "/nonexistent-a:/a"));
 	assert_false(has(&plan.argv, "--volume=/nonexistent-b:/b"));

@@ -95,6 +95,8 @@ return {
   api = 1,
   about = "List all commands, or explain one.",
   type = "TOOL",
-  options = { { name = "command", positional = true, optional = true, about = "Command to explain." } },
+  options = {
+    { name = "command", positional = true, optional = true, about = "Command to explain." },
+  },
   run = run,
 }

@@ -1,0 +1,90 @@
+-- SPDX-License-Identifier: MIT
+-- Entry of flake-launch: launches with hooks, and of engines that have no pilot.
+-- It is called as the pilot was: argv0 is the command's link, args the app's.
+local hooks = require "flake.hooks"
+local loader = require "flake.loader"
+local pilot = require "flake.pilot"
+local process = require "flake.process"
+
+local REFUSED, NOT_FOUND, ENGINE = 126, 127, 125
+
+local function complain(name, message, code)
+  io.stderr:write(name, ": ", message, "\n")
+  return code
+end
+
+-- What a launch hook sees and may change; `plan` keeps what it may not.
+local function event_of(plan)
+  return { flake = plan.flake, args = plan.args, env = plan.env, options = plan.options,
+    instance = plan.instance, user = plan.user, image = plan.image, command = plan.command }
+end
+
+local function apply(plan, event)
+  plan.args, plan.env, plan.options = event.args, event.env, event.options
+  plan.user = event.user
+  return plan
+end
+
+local function status_code(status)
+  return status.signal and 128 + status.signal or status.code
+end
+
+-- Stays as parent, for the exit hooks.
+local function run_and_report(plan, name, opts)
+  local began = process.clock()
+  local status, message = process.supervise(plan.argv)
+  if not status then return complain(name, message, ENGINE) end
+  local event = { flake = plan.flake, command = plan.command, instance = plan.instance,
+    status = status_code(status), seconds = process.clock() - began, usage = status.usage }
+  local ok, why = hooks.run("exit", event, opts)
+  if not ok then complain(name, why, 0) end
+  return status_code(status)
+end
+
+-- An engine whose driver launches by itself.
+local function run_driver(plan, name)
+  local driver, message = loader.load("runtimes", plan.engine)
+  if not driver then
+    return complain(name, message or ("there is no engine '%s'"):format(plan.engine), REFUSED)
+  end
+  if not driver.launch then
+    return complain(name, ("engine '%s' has no launch function"):format(plan.engine), REFUSED)
+  end
+  local code
+  code, message = driver.launch(plan)
+  if code then return code end
+  return complain(name, message or "the engine did not start", ENGINE)
+end
+
+local function launch(name, args)
+  local plan, message, code = pilot.plan(name, args)
+  if not plan then
+    return complain(name, message, code == "ENOENT" and NOT_FOUND or REFUSED)
+  end
+  local opts = { own = plan.own, flake_dir = plan.files[1]:gsub("%.yaml$", ".d") }
+  local event = event_of(plan)
+  local ok
+  ok, message = hooks.run("launch", event, opts)
+  if not ok then return complain(name, message, REFUSED) end
+  apply(plan, event)
+  local driver_only = #plan.argv == 0
+  if driver_only then return run_driver(plan, name) end
+  plan, message = pilot.compose(plan)
+  if not plan then return complain(name, message, REFUSED) end
+  if plan.debug then io.stderr:write("+ ", table.concat(plan.argv, " "), "\n") end
+  if #hooks.files("exit", opts) > 0 then return run_and_report(plan, name, opts) end
+  ok, message = pilot.run(plan)
+  return ok or complain(name, message, ENGINE)
+end
+
+--- Runs flake-launch; returns the exit code.
+return function(argv0, args, info)
+  loader.setup(info)
+  local name = argv0:match("([^/]*)$")
+  if name == "" or name == "flake-launch" then
+    return complain("flake-launch", "launches flakes with hooks; it is started by the pilots", 1)
+  end
+  local ok, result = xpcall(launch, function(e) return tostring(e) end, name, args)
+  if ok then return result end
+  return complain(name, result, REFUSED)
+end
