@@ -29,7 +29,7 @@ COVFLAGS := -O0 --coverage
 OPT := $(if $(SAN),$(SANFLAGS),$(if $(COV),$(COVFLAGS),$(HARDEN)))
 CFLAGS ?= -g
 ALL_CFLAGS = $(CFLAGS) $(OPT) -std=c11 -D_GNU_SOURCE $(WARN) -fPIC -fvisibility=hidden -MMD -MP \
-	-Isrc -DLUA_SYSTEM_CPATH='"$(LUA_CMOD)"' -DFLAKE_VERSION='"$(VERSION)"' -DFLAKES_DIR='"$(FLAKESDIR)"'
+	-iquote src -DLUA_SYSTEM_CPATH='"$(LUA_CMOD)"' -DFLAKE_VERSION='"$(VERSION)"' -DFLAKES_DIR='"$(FLAKESDIR)"'
 ALL_LDFLAGS = $(LDFLAGS) $(if $(SAN),$(SANFLAGS),$(if $(COV),--coverage,-Wl,-z,relro,-z,now))
 
 LUA_CFLAGS = $(call pkg,--cflags,lua5.4)
@@ -46,12 +46,12 @@ FLAKE := $(DOC) flake flake_schema paths
 PLAN := plan hooks bytes
 PROCESS := $(patsubst src/%.c,%,$(wildcard src/process*.c))
 FS := $(patsubst src/%.c,%,$(wildcard src/fs*.c))
-HTTP := $(patsubst src/%.c,%,$(wildcard src/http*.c))
+HTTP := http http_download
 ARCHIVE := $(patsubst src/%.c,%,$(wildcard src/archive*.c))
 BIND_PROCESS := $(patsubst src/%.c,%,$(wildcard src/bind_proc*.c))
 BIND_FS := $(patsubst src/%.c,%,$(wildcard src/bind_fs*.c))
 PILOTS := podman
-MODULES := process fs yaml pilot $(patsubst src/bind_%.c,%,$(wildcard src/bind_http.c src/bind_archive.c))
+MODULES := process fs yaml pilot http archive
 
 objs = $(patsubst %,$(B)/src/%.o,$(1))
 pobjs = $(patsubst %,$(B)/pilots/%.o,$(1))
@@ -133,7 +133,7 @@ $(SO):
 UNIT_OBJS := $(call objs,$(BASE) $(FLAKE) $(PROCESS) $(FS) $(ARCHIVE)) $(call pobjs,$(PLAN) $(PILOTS))
 $(B)/unit/%: tests/unit/%.c $(UNIT_OBJS)
 	$(link)
-	$(Q)$(CC) $(ALL_CFLAGS) -MF $@.d -Ipilots $(ALL_LDFLAGS) -o $@ $< $(UNIT_OBJS) -lcmocka \
+	$(Q)$(CC) $(ALL_CFLAGS) -MF $@.d -iquote pilots $(ALL_LDFLAGS) -o $@ $< $(UNIT_OBJS) -lcmocka \
 		$(YAML_LIBS) $(ARCHIVE_LIBS)
 units: $(UNITS)
 

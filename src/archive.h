@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+// Archives by libarchive: every format it reads; secure extraction; reproducible creation.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "error.h"
+
+// Return false to abort. Entries and bytes of content so far.
+typedef bool archive_progress(void *arg, uint64_t entries, uint64_t bytes);
+
+// Zero: the default limit. Bytes count unpacked content.
+struct archive_limits {
+	uint64_t max_entries; // 1,000,000
+	uint64_t max_size;    // 1 TiB
+};
+
+struct archive_member {
+	const char *path;
+	const char *type; // "file", "directory", "symlink", "hardlink", …
+	const char *link; // target of a link, else NULL
+	uint64_t size;
+	mode_t mode;
+	int64_t mtime; // seconds since the epoch
+};
+
+// Return false to stop early.
+typedef bool archive_visit(void *arg, const struct archive_member *member);
+
+struct archive_result {
+	uint64_t entries, size;
+};
+
+struct archive_extract {
+	struct archive_limits limits;
+	unsigned int strip; // leading path components to drop
+	bool owner;         // restore uid and gid
+	archive_progress *progress;
+	void *progress_arg;
+};
+
+struct archive_create {
+	const char *format;      // "tar" (default: pax), "zip", "cpio", …
+	const char *compression; // "none" (default), "gzip", "xz", "zstd", "bzip2"
+	bool fixed_mtime;
+	int64_t mtime; // for all entries, seconds since the epoch
+	archive_progress *progress;
+	void *progress_arg;
+};
+
+int archive_list(const char *path, const struct archive_limits *limits, archive_visit *visit,
+		 void *arg, struct error *err);
+
+// Unpacks into an existing directory. Absolute paths, "..", links that lead outside and writing
+// through links are errors. What was unpacked before an error stays.
+int archive_unpack(const char *path, const char *dir, const struct archive_extract *how,
+		   struct archive_result *result, struct error *err);
+
+// One member's content, NUL-terminated. ENOENT if it is not there.
+int archive_read_member(const char *path, const char *member, size_t limit, char **out,
+			size_t *len, struct error *err);
+
+// Packs all below dir, sorted by path, owner 0:0, atomically (temp file and rename). With a fixed
+// mtime the result depends on nothing but names, modes and content.
+int archive_pack(const char *path, const char *dir, const struct archive_create *how,
+		 struct archive_result *result, struct error *err);

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MIT
+#include <archive.h>
+#include <archive_entry.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "archive.h"
+#include "strv.h"
+#include "util.h"
+
+static void free_writer(struct archive **a)
+{
+	archive_write_free(*a);
+}
+
+static int fail(struct archive *a, const char *path, struct error *err)
+{
+	return error_set(err, ERR_ARCHIVE, "%s: %s", path, archive_error_string(a));
+}
+
+static int collect(int dirfd, const char *prefix, struct strv *paths, struct error *err)
+{
+	cleanup_dir DIR *dir = fdopendir(dirfd);
+	const struct dirent *e;
+
+	if (!dir) {
+		close(dirfd);
+		return error_set(err, errno, "cannot read directory %s", prefix);
+	}
+	while ((e = readdir(dir))) {
+		cleanup_free char *path = NULL;
+		int fd;
+
+		if (streq(e->d_name, ".") || streq(e->d_name, ".."))
+			continue;
+		path = xasprintf("%s%s%s", prefix, *prefix ? "/" : "", e->d_name);
+		strv_push(paths, path);
+		fd = openat(dirfd, e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (fd >= 0 && collect(fd, path, paths, err) < 0)
+			return -1;
+		if (fd < 0 && errno != ENOTDIR && errno != ELOOP)
+			return error_set(err, errno, "cannot read directory %s", path);
+	}
+	return 0;
+}
+
+static int by_path(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+// Sets format and compression by libarchive's own names.
+static int choose(struct archive *a, const char *path, const struct archive_create *how,
+		  struct error *err)
+{
+	const char *format = how->format ? how->format : "tar";
+	const char *filter = how->compression ? how->compression : "none";
+
+	if (streq(format, "tar"))
+		format = "pax";
+	if (archive_write_set_format_by_name(a, format) != ARCHIVE_OK)
+		return fail(a, path, err);
+	if (!streq(filter, "none") && archive_write_add_filter_by_name(a, filter) != ARCHIVE_OK)
+		return fail(a, path, err);
+	// gzip stores the time of packing unless told not to.
+	if (streq(filter, "gzip") &&
+	    archive_write_set_filter_option(a, "gzip", "timestamp", NULL) != ARCHIVE_OK)
+		return fail(a, path, err);
+	return 0;
+}
+
+struct packer {
+	struct archive *a;
+	const char *path;
+	int root;
+	const struct archive_create *how;
+	struct archive_result *count;
+};
+
+static int write_content(const struct packer *p, int fd, const char *name, struct error *err)
+{
+	char buf[64 * 1024];
+	ssize_t n;
+
+	while ((n = read(fd, buf, sizeof(buf))) > 0) {
+		if (archive_write_data(p->a, buf, (size_t)n) < 0)
+			return fail(p->a, p->path, err);
+		p->count->size += (uint64_t)n;
+		if (p->how->progress &&
+		    !p->how->progress(p->how->progress_arg, p->count->entries, p->count->size))
+			return error_set(err, ERR_ARCHIVE, "%s: aborted", p->path);
+	}
+	return n < 0 ? error_set(err, errno, "cannot read %s", name) : 0;
+}
+
+static int describe(const struct packer *p, const char *name, struct archive_entry *entry,
+		    struct stat *st, struct error *err)
+{
+	char target[4096];
+	ssize_t n;
+
+	if (fstatat(p->root, name, st, AT_SYMLINK_NOFOLLOW) < 0)
+		return error_set(err, errno, "cannot read %s", name);
+	archive_entry_copy_pathname(entry, name);
+	archive_entry_set_filetype(entry, st->st_mode & S_IFMT);
+	archive_entry_set_perm(entry, st->st_mode & 07777);
+	archive_entry_set_uid(entry, 0);
+	archive_entry_set_gid(entry, 0);
+	archive_entry_set_mtime(entry, p->how->fixed_mtime ? p->how->mtime : st->st_mtime, 0);
+	archive_entry_set_size(entry, S_ISREG(st->st_mode) ? st->st_size : 0);
+	if (S_ISLNK(st->st_mode)) {
+		n = readlinkat(p->root, name, target, sizeof(target) - 1);
+		if (n < 0)
+			return error_set(err, errno, "cannot read link %s", name);
+		target[n] = '\0';
+		archive_entry_copy_symlink(entry, target);
+	}
+	return 0;
+}
+
+static int pack_one(const struct packer *p, const char *name, struct error *err)
+{
+	struct archive_entry *entry = archive_entry_new();
+	cleanup_fd int fd = -1;
+	struct stat st;
+	int rc = describe(p, name, entry, &st, err);
+
+	if (rc == 0 && S_ISREG(st.st_mode)) {
+		fd = openat(p->root, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY);
+		if (fd < 0)
+			rc = error_set(err, errno, "cannot read %s", name);
+	}
+	p->count->entries++;
+	if (rc == 0 && archive_write_header(p->a, entry) < ARCHIVE_WARN)
+		rc = fail(p->a, p->path, err);
+	archive_entry_free(entry);
+	return rc == 0 && fd >= 0 ? write_content(p, fd, name, err) : rc;
+}
+
+static int pack_all(struct packer *p, const char *dir, struct error *err)
+{
+	cleanup_strv struct strv paths = { 0 };
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return error_set(err, errno, "cannot read directory %s", dir);
+	if (collect(fd, "", &paths, err) < 0)
+		return -1;
+	if (paths.n)
+		qsort(paths.v, paths.n, sizeof(*paths.v), by_path);
+	for (size_t i = 0; i < paths.n; i++)
+		if (pack_one(p, paths.v[i], err) < 0)
+			return -1;
+	return archive_write_close(p->a) == ARCHIVE_OK ? 0 : fail(p->a, p->path, err);
+}
+
+int archive_pack(const char *path, const char *dir, const struct archive_create *how,
+		 struct archive_result *result, struct error *err)
+{
+	struct archive *a __attribute__((cleanup(free_writer))) = archive_write_new();
+	cleanup_free char *temp = xasprintf("%s.tmp.XXXXXX", path);
+	cleanup_fd int root = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), out = -1;
+	struct packer p = { .a = a, .path = path, .root = root, .how = how, .count = result };
+	int code;
+
+	if (root < 0)
+		return error_set(err, errno, "cannot read directory %s", dir);
+	if (choose(a, path, how, err) < 0)
+		return -1;
+	out = mkostemp(temp, O_CLOEXEC);
+	if (out < 0)
+		return error_set(err, errno, "cannot write %s", path);
+	if (archive_write_open_fd(a, out) != ARCHIVE_OK || pack_all(&p, dir, err) < 0) {
+		unlink(temp);
+		return err && err->code ? -1 : fail(a, path, err);
+	}
+	if (fchmod(out, 0644) < 0 || fsync(out) < 0 || rename(temp, path) < 0) {
+		code = errno;
+		unlink(temp);
+		return error_set(err, code, "cannot write %s", path);
+	}
+	return 0;
+}
