@@ -8,20 +8,6 @@
 #include "http_transfer.h"
 #include "util.h"
 
-// The first bytes of an answer decide what to do with what is there already.
-static bool begin(struct transfer *t)
-{
-	long status = 0;
-
-	curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
-	if (t->offset && status == 200) {
-		// The server sends everything again.
-		t->offset = 0;
-		return ftruncate(t->fd, 0) == 0 && lseek(t->fd, 0, SEEK_SET) == 0;
-	}
-	return true;
-}
-
 static size_t on_data(char *data, size_t size, size_t n, void *arg)
 {
 	struct transfer *t = arg;
@@ -31,8 +17,6 @@ static size_t on_data(char *data, size_t size, size_t n, void *arg)
 	curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
 	if (status >= 300)
 		return len; // the page of an error or redirect is not the file
-	if (t->res->len == 0 && !begin(t))
-		return 0;
 	if (t->req->limit && t->offset + t->res->len + len > t->req->limit) {
 		t->too_big = true;
 		return 0;
@@ -109,7 +93,7 @@ static void end(struct transfer *t)
 		close(t->fd);
 }
 
-static int fetch(struct transfer *t, const char *part, struct error *err)
+static int fetch_from(struct transfer *t, const char *part, struct error *err)
 {
 	if (transfer_start(t, err) < 0)
 		return -1;
@@ -123,6 +107,23 @@ static int fetch(struct transfer *t, const char *part, struct error *err)
 	if (t->res->status >= 400 && !(t->res->status == 416 && t->offset))
 		return error_set(err, ERR_HTTP, "%s: HTTP status %ld", t->req->url, t->res->status);
 	return 0;
+}
+
+// A server that cannot resume sends everything again, to an empty part.
+static int fetch(struct transfer *t, const char *part, struct error *err)
+{
+	if (fetch_from(t, part, err) == 0)
+		return 0;
+	if (!t->no_range)
+		return -1;
+	transfer_end(t);
+	t->headers = NULL;
+	t->offset = 0;
+	t->res->len = 0;
+	error_clear(err);
+	if (ftruncate(t->fd, 0) < 0 || lseek(t->fd, 0, SEEK_SET) < 0)
+		return error_set(err, errno, "cannot write %s", part);
+	return fetch_from(t, part, err);
 }
 
 int http_download(const struct http_request *req, const char *path, struct http_response *res,

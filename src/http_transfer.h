@@ -17,6 +17,7 @@ struct transfer {
 	uint64_t offset; // download: bytes that were there before
 	int fd;          // download: the .part file
 	bool write_failed;
+	bool no_range; // the server cannot resume
 };
 
 int transfer_start(struct transfer *t, struct error *err);

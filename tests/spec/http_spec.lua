@@ -1,0 +1,163 @@
+-- SPDX-License-Identifier: MIT
+local fs = require "flake.fs"
+local http = require "flake.http"
+local process = require "flake.process"
+
+describe("flake.http", function()
+  local temp, dir, server, base, socket
+
+  setup(function()
+    temp = assert(fs.temp_dir())
+    dir = temp:path()
+    socket = dir .. "/socket"
+    server = assert(process.spawn({ "python3", "tests/spec/support/http_server.py", socket },
+      { stdin = "pipe", stdout = "pipe" }))
+    base = "http://127.0.0.1:" .. server:read("stdout"):match("%d+")
+  end)
+
+  teardown(function()
+    server:close_stdin()
+    server:wait(5)
+    temp:close()
+  end)
+
+  local function get(path, more)
+    local req = { url = base .. path, insecure_http = true }
+    for k, v in pairs(more or {}) do req[k] = v end
+    return http.request(req)
+  end
+
+  local function download(path, more)
+    local req = { url = base .. path, path = dir .. "/got", insecure_http = true }
+    for k, v in pairs(more or {}) do req[k] = v end
+    return http.download(req)
+  end
+
+  before_each(function()
+    fs.unlink(dir .. "/got")
+    fs.unlink(dir .. "/got.part")
+  end)
+
+  it("requests over TCP", function()
+    local res = assert(get("/hello"))
+    assert.are.equal(200, res.status)
+    assert.are.equal("hello", res.body)
+    assert.are.equal("yes", res.headers["x-test"])
+  end)
+
+  it("requests over a Unix socket", function()
+    local res = assert(http.request { url = "http://localhost/hello", unix_socket = socket })
+    assert.are.equal("hello", res.body)
+  end)
+
+  it("sends methods, bodies and headers", function()
+    assert.are.equal("POST:a body", get("/x", { body = "a body" }).body)
+    assert.are.equal("PUT:a\0b", get("/x", { method = "PUT", body = "a\0b" }).body)
+    assert.are.equal("mine", get("/headers", { headers = { ["X-Mine"] = "mine" } }).body)
+    assert.are.equal("", get("/hello", { method = "HEAD" }).body)
+  end)
+
+  it("gives any status as a result", function()
+    assert.are.equal(404, get("/nothing").status)
+  end)
+
+  it("refuses http unless it is allowed, and anything else always", function()
+    local res, message = http.request { url = base .. "/hello" }
+    assert.is_nil(res)
+    assert.matches("only https", message)
+    assert.is_nil((http.request { url = "file:///etc/passwd", insecure_http = true }))
+    assert.is_nil((get("/to-file-url")))
+  end)
+
+  it("ends at the time-out", function()
+    local _, _, code = get("/slow", { timeout = 0.3 })
+    assert.are.equal("ETIMEDOUT", code)
+  end)
+
+  it("keeps to the limit", function()
+    assert.are.equal("ELIMIT", select(3, get("/file", { limit = 1000 })))
+    assert.are.equal("ELIMIT", select(3, download("/file", { limit = 1000 })))
+    assert.is_nil(fs.stat(dir .. "/got"))
+  end)
+
+  it("names the reason when nobody answers", function()
+    local _, message, code = http.request { url = "http://127.0.0.1:9/", insecure_http = true }
+    assert.are.equal("EHTTP", code)
+    assert.matches("127.0.0.1:9", message, 1, true)
+  end)
+
+  it("downloads to a file with progress and digest", function()
+    local last, total = 0, 0
+    local res = assert(download("/file", { progress = function(done, all)
+      last, total = done, all
+    end }))
+    assert.are.equal(1048576, res.size)
+    assert.are.equal(1048576, last)
+    assert.are.equal(1048576, total)
+    assert.are.equal(1048576, #fs.read(dir .. "/got"))
+    assert.are.equal(64, #res.sha256)
+    assert.is_nil(fs.stat(dir .. "/got.part"))
+    assert(download("/file", { sha256 = res.sha256:upper() }))
+  end)
+
+  it("follows a redirect without writing its page", function()
+    assert.are.equal(1048576, assert(download("/redirect")).size)
+  end)
+
+  it("resumes a partial download", function()
+    local res, _, code = download("/cut")
+    assert.is_nil(res)
+    assert.are.equal("EHTTP", code)
+    assert.are.equal(100000, fs.stat(dir .. "/got.part").size)
+    local first
+    res = assert(download("/file", { progress = function(done) first = first or done end }))
+    assert.is_true(first >= 100000)
+    assert.are.equal(1048576, res.size)
+    assert.are.equal(string.char(0, 1, 2), fs.read(dir .. "/got"):sub(1, 3))
+  end)
+
+  it("starts anew where the server cannot resume, or when told to", function()
+    download("/cut")
+    assert.are.equal(1048576, assert(download("/norange")).size)
+    download("/cut")
+    assert.are.equal(1048576, assert(download("/file", { resume = false })).size)
+  end)
+
+  it("takes a part that is complete already", function()
+    assert(download("/file"))
+    assert(fs.rename(dir .. "/got", dir .. "/got.part"))
+    assert.are.equal(1048576, assert(download("/file")).size)
+  end)
+
+  it("refuses a wrong digest and leaves nothing", function()
+    local res, message = download("/file", { sha256 = ("0"):rep(64) })
+    assert.is_nil(res)
+    assert.matches("SHA%-256", message)
+    assert.is_nil(fs.stat(dir .. "/got"))
+    assert.is_nil(fs.stat(dir .. "/got.part"))
+  end)
+
+  it("fails on an error status and leaves nothing", function()
+    local res, message, code = download("/nothing")
+    assert.is_nil(res)
+    assert.matches("404", message)
+    assert.are.equal("EHTTP", code)
+    assert.is_nil(fs.stat(dir .. "/got.part"))
+  end)
+
+  it("aborts when progress says so, and passes its errors on", function()
+    assert.matches("aborted", select(2, download("/file", { progress = function()
+      return false
+    end })))
+    assert.has_error(function()
+      download("/file", { progress = function() error("mine", 0) end })
+    end, "mine")
+  end)
+
+  it("raises on wrong options", function()
+    assert.has_error(function() http.request { uri = "x" } end)
+    assert.has_error(function() http.request {} end)
+    assert.has_error(function() http.download { url = "x" } end)
+    assert.has_error(function() get("/hello", { headers = { ["A\r\nB"] = "c" } }) end)
+  end)
+end)

@@ -1,0 +1,92 @@
+"""HTTP server of the http spec: http_server.py PATH-OF-SOCKET. Prints its TCP port, serves both."""
+import http.server
+import os
+import socketserver
+import sys
+import threading
+import time
+
+DATA = bytes(range(256)) * 4096
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def address_string(self):
+        return "test"
+
+    def log_message(self, *args):
+        pass
+
+    def answer(self, status, body=b"", **headers):
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        try:
+            if self.command != "HEAD":
+                self.wfile.write(body)
+        except ConnectionError:
+            self.close_connection = True
+
+    def do_GET(self):
+        path = self.path
+        if path == "/hello":
+            self.answer(200, b"hello", X_Test="  yes ")
+        elif path == "/headers":
+            self.answer(200, self.headers.get("X-Mine", "").encode())
+        elif path == "/file":
+            start = self.headers.get("Range")
+            if start:
+                first = int(start.split("=")[1].rstrip("-"))
+                if first >= len(DATA):
+                    self.answer(416)
+                else:
+                    self.answer(206, DATA[first:],
+                                Content_Range=f"bytes {first}-{len(DATA) - 1}/{len(DATA)}")
+            else:
+                self.answer(200, DATA)
+        elif path == "/norange":
+            self.answer(200, DATA)
+        elif path == "/redirect":
+            self.answer(302, b"not the file", Location="/file")
+        elif path == "/to-file-url":
+            self.answer(302, Location="file:///etc/passwd")
+        elif path == "/slow":
+            time.sleep(1)
+            self.answer(200)
+        elif path == "/cut":
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(DATA)))
+            self.end_headers()
+            self.wfile.write(DATA[:100000])
+            self.close_connection = True
+        else:
+            self.answer(404, b"no such page")
+
+    do_HEAD = do_GET
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.answer(201, self.command.encode() + b":" + body)
+
+    do_PUT = do_POST
+
+
+class TcpServer(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+
+class UnixServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+
+
+tcp = TcpServer(("127.0.0.1", 0), Handler)
+unix = UnixServer(sys.argv[1], Handler)
+threading.Thread(target=unix.serve_forever, daemon=True).start()
+print(tcp.server_port, flush=True)
+threading.Thread(target=tcp.serve_forever, daemon=True).start()
+# Ends with the spec that started it: its standard input closes.
+sys.stdin.read()
+os._exit(0)
