@@ -203,6 +203,26 @@ local function lock(dir)
   return fs.lock(dir .. "/.lock", { timeout = 60 })
 end
 
+local function is_leftover(name)
+  return name:match("%.tmp%.%w+$") ~= nil
+end
+
+-- What a killed registration left: under the lock nobody else's is in use.
+local function sweep(def, dir, prefix)
+  for _, entry in ipairs(fs.list(dir) or {}) do
+    if is_leftover(entry) then fs.unlink(dir .. "/" .. entry) end
+  end
+  for _, app in ipairs(def.apps) do
+    local parent, name = (prefix .. app.path):match("^(.*/)([^/]*)$")
+    for _, entry in ipairs(fs.list(parent) or {}) do
+      local path = parent .. entry
+      if entry:sub(1, #name + 5) == name .. ".tmp." and what_is_at(path) == "ours" then
+        fs.unlink(path)
+      end
+    end
+  end
+end
+
 --- Registers a flake. def: {name, engine, image, apps={{path=,target=},…}, doc=definition table}
 -- opts: {root, user, force=bool, pilot=path the commands link to}
 -- Returns true, or nil, message, code: EEXIST, EDENIED (by a hook), EUSAGE or of the file system.
@@ -222,6 +242,7 @@ function M.register(def, opts)
     definition = def.doc }
   ok, message, code = hooks.run("register", event, { own = opts.user })
   if not ok then return nil, message, code end
+  sweep(def, dir, prefix)
   local old = M.find(def.name, opts)
   ok, message, code = all_or_nothing(steps_of(def, dir, prefix, opts.pilot))
   if not ok then return nil, message, code end
@@ -276,7 +297,16 @@ function M.remove(name, opts)
   return fs.remove_tree(("%s/%s.d"):format(dir, flake))
 end
 
---- What is half there: {kind="dangling"|"no-command"|"no-definition", path=, flake=}.
+-- What is wrong with a link to a pilot; nil: nothing, or it is none.
+local function link_problem(prefix, path, name, definitions)
+  local target = fs.readlink(path)
+  if not target or not M.is_pilot(target) or M.is_pilot(name) then return nil end
+  if is_leftover(name) then return "leftover" end
+  if not fs.stat(("%s/%s.yaml"):format(definitions, name)) then return "no-definition" end
+  if not fs.stat(prefix .. target) and not fs.stat(path) then return "dangling" end
+end
+
+--- What is half there: {kind="dangling"|"no-command"|"no-definition"|"leftover", path=, flake=}.
 -- dirs: directories whose links to pilots are looked at.
 function M.orphans(opts, dirs)
   local found = {}
@@ -289,17 +319,18 @@ function M.orphans(opts, dirs)
     end
   end
   local definitions = M.dir(opts)
+  for _, entry in ipairs(fs.list(definitions) or {}) do
+    if is_leftover(entry) then
+      table.insert(found, { kind = "leftover", path = definitions .. "/" .. entry,
+        flake = entry:match("^[^.]*") })
+    end
+  end
   for _, dir in ipairs(dirs) do
     for _, entry in ipairs(fs.list(prefix .. dir) or {}) do
-      local path = ("%s%s/%s"):format(prefix, dir, entry)
-      local target = fs.readlink(path)
-      if target and M.is_pilot(target) and not M.is_pilot(entry) then
-        if not fs.stat(("%s/%s.yaml"):format(definitions, entry)) then
-          table.insert(found, { kind = "no-definition", path = path, flake = entry })
-        end
-        if not fs.stat(prefix .. target) and not fs.stat(path) then
-          table.insert(found, { kind = "dangling", path = path, flake = entry })
-        end
+      local kind = link_problem(prefix, prefix .. dir .. "/" .. entry, entry, definitions)
+      if kind then
+        table.insert(found, { kind = kind, path = ("%s%s/%s"):format(prefix, dir, entry),
+          flake = kind == "leftover" and entry:gsub("%.tmp%.%w+$", "") or entry })
       end
     end
   end

@@ -50,7 +50,8 @@ def add(name, data=b"x", **kw):
 
   it("makes byte-equal archives with a given time", function()
     local function make(name)
-      assert(archive.create(dir .. name, dir .. "/in", { compression = "gzip", mtime = 1000000000 }))
+      assert(archive.create(dir .. name, dir .. "/in",
+        { compression = "gzip", mtime = 1000000000 }))
       return fs.read(dir .. name)
     end
     local first = make("/one")

@@ -36,7 +36,8 @@ describe("flake.process", function()
       local r = process.run({ "sleep", "60" }, { timeout = 0.1 })
       assert.is_true(r.timed_out)
       assert.are.equal(15, r.signal)
-      r = process.run({ "sh", "-c", "trap '' TERM; while :; do sleep 0.1; done" }, { timeout = 0.3 })
+      r = process.run({ "sh", "-c", "trap '' TERM; while :; do sleep 0.1; done" },
+        { timeout = 0.3 })
       assert.are.equal(9, r.signal)
     end)
 

@@ -1,0 +1,119 @@
+-- SPDX-License-Identifier: MIT
+-- Shell completions from the same option tables as --help.
+local loader = require "flake.loader"
+
+local M = {}
+
+-- Words that complete a command line: {["podman register"] = {"--app", …}, ["list"] = …}
+local function words_of(options)
+  local words = { "--help" }
+  for _, option in ipairs(options or {}) do
+    if not option.positional then table.insert(words, "--" .. option.name) end
+  end
+  table.sort(words)
+  return words
+end
+
+--- All commands with about texts and option words: array of {path={"podman","register"}, about=,
+-- words={…}, options={…}}, sorted.
+function M.commands()
+  local found = {}
+  for _, name in ipairs(loader.names("commands")) do
+    local command = loader.load("commands", name)
+    if command then
+      table.insert(found, { path = { name }, about = command.about, options = command.options,
+        words = words_of(command.options) })
+    end
+  end
+  for _, name in ipairs(loader.names("runtimes")) do
+    local driver = loader.load("runtimes", name)
+    local verbs = {}
+    for verb in pairs(driver and driver.commands or {}) do table.insert(verbs, verb) end
+    table.sort(verbs)
+    if driver then
+      table.insert(found, { path = { name }, about = driver.about, words = { "--help" },
+        verbs = verbs })
+    end
+    for _, verb in ipairs(verbs) do
+      local command = driver.commands[verb]
+      table.insert(found, { path = { name, verb }, about = command.about,
+        options = command.options, words = words_of(command.options) })
+    end
+  end
+  return found
+end
+
+local function top_words(commands)
+  local words = {}
+  for _, command in ipairs(commands) do
+    if #command.path == 1 then table.insert(words, command.path[1]) end
+  end
+  return words
+end
+
+local function words_line(command)
+  local words = table.move(command.words, 1, #command.words, 1, {})
+  for _, verb in ipairs(command.verbs or {}) do table.insert(words, verb) end
+  for _, option in ipairs(command.options or {}) do
+    for _, choice in ipairs(option.choices or {}) do table.insert(words, choice) end
+  end
+  return table.concat(words, " ")
+end
+
+-- The body that bash and zsh (through bashcompinit) share.
+function M.bash(commands)
+  local out = {}
+  local function add(...) table.insert(out, (...):format(select(2, ...))) end
+  add("# bash completion of flake-ctl; made by: flake-ctl completion bash")
+  add("_flake_ctl() {")
+  add("\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} i words line=")
+  add("\tfor ((i = 1; i < COMP_CWORD; i++)); do")
+  add("\t\t[[ ${COMP_WORDS[i]} == -* ]] || line+=\"${line:+ }${COMP_WORDS[i]}\"")
+  add("\tdone")
+  add("\tcase ${COMP_WORDS[0]##*/} in")
+  add("\tflake-ctl-*) line=\"${COMP_WORDS[0]##*flake-ctl-} $line\" ;;")
+  add("\tesac")
+  add("\tcase $prev in")
+  add("\t--oci|--root|--app|--target) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;")
+  add("\tesac")
+  add("\tcase \"$line \" in")
+  for i = #commands, 1, -1 do
+    add("\t\"%s \"*) words='%s' ;;", table.concat(commands[i].path, " "), words_line(commands[i]))
+  end
+  add("\t*) words='--help --version --debug %s' ;;", table.concat(top_words(commands), " "))
+  add("\tesac")
+  add("\tCOMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))")
+  add("\t[[ ${#COMPREPLY[@]} -gt 0 ]] || COMPREPLY=($(compgen -f -- \"$cur\"))")
+  add("}")
+  add("complete -F _flake_ctl flake-ctl flake-ctl-podman")
+  return table.concat(out, "\n") .. "\n"
+end
+
+function M.zsh(commands)
+  return "#compdef flake-ctl flake-ctl-podman\n# made by: flake-ctl completion zsh\n"
+    .. "autoload -U bashcompinit && bashcompinit\n" .. M.bash(commands)
+end
+
+local function fish_quote(text)
+  return "'" .. text:gsub("[\\']", "\\%0") .. "'"
+end
+
+function M.fish(commands)
+  local out = { "# fish completion of flake-ctl; made by: flake-ctl completion fish" }
+  for _, command in ipairs(commands) do
+    local name, verb = command.path[1], command.path[2]
+    local when = verb and "__fish_seen_subcommand_from " .. name or "__fish_use_subcommand"
+    table.insert(out, ("complete -c flake-ctl -f -n %s -a %s -d %s")
+      :format(fish_quote(when), verb or name, fish_quote(command.about)))
+    local inside = "__fish_seen_subcommand_from " .. (verb or name)
+    for _, option in ipairs(command.options or {}) do
+      if not option.positional then
+        table.insert(out, ("complete -c flake-ctl -n %s -l %s -d %s%s"):format(fish_quote(inside),
+          option.name, fish_quote(option.about), option.flag and "" or " -r"))
+      end
+    end
+  end
+  return table.concat(out, "\n") .. "\n"
+end
+
+return M

@@ -1,0 +1,140 @@
+# Bundles, doctor, races, crashes, foreign hands.
+# shellcheck shell=bash
+flake fsh /bin/sh
+mkdir -p /usr/share/flakes/fsh.d
+echo 'container: {runtime: {podman: ["--net none", "--env FROM=fragment"]}}' >/usr/share/flakes/fsh.d/10-env.yaml
+run flake-ctl podman export --bundle fsh "$T/fsh.flake"
+check "export --bundle" rc_is 0
+cp -r /usr/share/flakes/fsh.yaml "$T/fsh.yaml.before"
+run flake-ctl podman remove --container "$IMAGE" --force
+check "flake and image are removed" bash -c "! podman image exists $IMAGE && [ ! -e /usr/bin/fsh ]"
+run flake-ctl import "$T/fsh.flake"
+check "import" rc_is 0
+check "the definition is the same" cmp -s "$T/fsh.yaml.before" /usr/share/flakes/fsh.yaml
+run fsh -c 'echo $FROM'
+check "the restored flake runs, with its fragment" out_is fragment
+run flake-ctl import "$T/fsh.flake"
+check "importing what exists is refused" rc_is 1
+echo garbage >"$T/garbage"
+run flake-ctl import "$T/garbage"
+check "garbage is no bundle" err_has "$T/garbage"
+rm /usr/share/flakes/fsh.d/10-env.yaml
+
+run flake-ctl doctor fsh
+check "doctor finds a good flake well" rc_is 0
+echo 'container: [' >/usr/share/flakes/fsh.d/99.yaml
+run fsh -c true
+check "a corrupt fragment stops the launch" rc_is 126
+check "with file and line" err_has /usr/share/flakes/fsh.d/99.yaml:
+run flake-ctl doctor fsh
+check "doctor calls it serious" rc_is 1
+echo 'container: {colour: red}' >/usr/share/flakes/fsh.d/99.yaml
+run fsh -c 'echo works'
+check "an unknown key breaks no launch" out_is works
+run flake-ctl doctor fsh
+check "doctor warns of it" out_has "unknown key 'container.colour'"
+rm /usr/share/flakes/fsh.d/99.yaml
+ln -s /usr/bin/podman-pilot /usr/bin/lonely
+mv /usr/bin/fsh "$T/fsh.link"
+run flake-ctl doctor --format json
+check "doctor --format json" python3 -c "
+import json; d = json.load(open('$out'))
+assert any('/usr/bin/lonely' in f['what'] for f in d), d
+assert any('/usr/bin/fsh' in f['what'] for f in d), d
+assert all(f['remedy'] and f['severity'] in ('serious', 'warning') for f in d)"
+check "and its exit status" rc_is 1
+mv "$T/fsh.link" /usr/bin/fsh
+rm /usr/bin/lonely
+
+podman tag "$IMAGE" localhost/gone:1
+run flake-ctl podman register --container localhost/gone:1 --app /usr/bin/fgone --target /bin/true --opt "--net none"
+podman rmi localhost/gone:1 >/dev/null
+run fgone
+check "a removed image: podman's 125" rc_is 125
+check "the message names the image" err_has localhost/gone
+run flake-ctl doctor fgone
+check "doctor says how to get it back" out_has "flake-ctl podman pull --uri localhost/gone:1"
+flake-ctl podman remove --app /usr/bin/fgone
+
+fsh -c 'echo up; sleep 60' >"$out" 2>"$err" </dev/null & pid=$!
+for _ in $(seq 100); do grep -q up "$out" && break; sleep 0.1; done
+kill -9 $pid; wait $pid 2>/dev/null
+podman kill --all >/dev/null 2>&1
+for _ in $(seq 50); do [ -z "$(podman ps -aq)" ] && break; sleep 0.1; done
+check "a killed podman leaves no container for long" [ -z "$(podman ps -aq)" ]
+run fsh -c 'echo again'
+check "the flake runs again" out_is again
+
+# Races: 8 processes register and remove the same name.
+for i in $(seq 8); do
+	(for _ in 1 2 3 4 5; do
+		flake-ctl podman register --force --container "$IMAGE" --app /usr/bin/racer --target /bin/true --opt "--net none"
+		[ $((i % 2)) = 0 ] || flake-ctl podman remove --app /usr/bin/racer
+	done) >/dev/null 2>&1 &
+	racers[i]=$!
+done
+wait "${racers[@]}"
+run flake-ctl podman register --force --container "$IMAGE" --app /usr/bin/racer --target /bin/true --opt "--net none"
+check "register after the race" rc_is 0
+run flake-ctl doctor racer
+check "nothing is half there" rc_is 0
+run racer
+check "and it runs" rc_is 0
+check "no temporary file is left" [ -z "$(find /usr/share/flakes /usr/bin -maxdepth 1 -name '*.tmp.*')" ]
+# Only one of 8 wins without --force.
+flake-ctl podman remove --app /usr/bin/racer
+wins=0
+for i in $(seq 8); do
+	flake-ctl podman register --container "$IMAGE" --app /usr/bin/racer --target /bin/true >/dev/null 2>&1 & racers[i]=$!
+done
+for i in $(seq 8); do wait "${racers[i]}" && wins=$((wins + 1)); done
+check "of 8 only one registers" [ $wins = 1 ]
+flake-ctl podman remove --app /usr/bin/racer
+
+# kill -9 at every step: strace kills at the Nth system call that changes the file system.
+steps=0 cured=0
+calls=rename,renameat,renameat2,link,linkat,symlink,symlinkat,mkdir,mkdirat,fsync,fchmod
+for n in $(seq 1 40); do
+	flake-ctl podman remove --force --app /usr/bin/kfk >/dev/null 2>&1
+	rm -f /usr/bin/kfk
+	strace -qq -o /dev/null -e "trace=$calls" -e "inject=$calls:signal=SIGKILL:when=$n" \
+		flake-ctl podman register --container "$IMAGE" --app /usr/bin/kfk --target /bin/true --opt "--net none" \
+		>/dev/null 2>&1
+	status=$?
+	[ $status = 0 ] && break
+	steps=$((steps + 1))
+	if flake-ctl podman register --force --container "$IMAGE" --app /usr/bin/kfk --target /bin/true --opt "--net none" >/dev/null 2>"$err" &&
+		flake-ctl doctor kfk >"$out" && kfk </dev/null >/dev/null 2>&1; then
+		cured=$((cured + 1))
+	else
+		echo "    not cured after step $n"
+	fi
+done
+check "kill -9 at each of $steps steps of register is cured by --force" [ $steps -ge 4 -a $cured = $steps ]
+check "and leaves no temporary file" [ -z "$(find /usr/share/flakes /usr/bin -maxdepth 1 -name '*.tmp.*')" ]
+
+# Somebody else's hands on the definitions.
+chown nobody /usr/share/flakes
+run fsh -c 'echo no'
+check "a definition directory of somebody else is refused" rc_is 126
+check "with the reason" err_has "belongs to user"
+run flake-ctl doctor
+check "doctor says so" out_has "/usr/share/flakes"
+chown root /usr/share/flakes
+chmod 777 /usr/share/flakes
+run fsh -c 'echo no'
+check "one that others can write, too" rc_is 126
+chmod 755 /usr/share/flakes
+run fsh -c 'echo yes'
+check "and it works again when it is root's" out_is yes
+
+# Another user.
+useradd -m joe 2>/dev/null
+run runuser -u joe -- flake-ctl podman register --container "$IMAGE" --app /usr/bin/joes
+check "a user may not register system flakes" rc_is 1
+check "and is told" err_has "are you allowed to"
+flake-ctl podman register --force --container "$IMAGE" --app /usr/bin/frunas --target /bin/id --run-as joe --opt "--net none"
+run flake-ctl explain frunas
+check "run-as another user goes through sudo" out_has "sudo --user=joe -- podman run"
+run flake-ctl podman register --container "$IMAGE" --app /usr/bin/fnobody --run-as no-such-user
+check "an unknown user is refused at register" rc_is 2
