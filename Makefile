@@ -65,7 +65,7 @@ MAN := $(wildcard doc/man/*.[1-8])
 
 .SECONDARY:
 .PHONY: build all help deps demo check test unit spec e2e san valgrind fuzz-short rock lint bench \
-	fuzz coverage install uninstall dist clean units
+	fuzz coverage install install-rock dist clean units
 build all: $(PROGRAMS) $(SO)
 
 help:
@@ -188,6 +188,13 @@ install: build
 	done
 	for m in $(MAN); do $(INSTALL) -m 644 $$m $(DESTDIR)$(MANDIR)/man$${m##*.}; done
 	[ ! -f lua/flake/complete.lua ] || tests/install-completions $(B)/flake-ctl $(DESTDIR)$(PREFIX)/share
+
+# For luarocks: modules only, to the places that the rock names.
+install-rock: build
+	$(INSTALL) -d $(ROCK_LIBDIR)/flake $(ROCK_LUADIR)/flake/commands
+	$(INSTALL) -m 755 $(SO) $(ROCK_LIBDIR)/flake
+	$(INSTALL) -m 644 lua/flake/*.lua $(ROCK_LUADIR)/flake
+	$(INSTALL) -m 644 lua/flake/commands/*.lua $(ROCK_LUADIR)/flake/commands
 
 dist:
 	git archive --prefix=flake-pilot-$(VERSION)/ -o flake-pilot-$(VERSION).tar.gz HEAD
