@@ -111,8 +111,8 @@ int archive_list(const char *path, const struct archive_limits *limits, archive_
 
 		count.size += member.size;
 		if (count.size > max)
-			return error_set(err, ERR_LIMIT, "%s: more than %llu bytes of content", path,
-					 (unsigned long long)max);
+			return error_set(err, ERR_LIMIT, "%s: more than %llu bytes of content",
+					 path, (unsigned long long)max);
 		if (!visit(arg, &member))
 			return 0;
 	}
@@ -194,7 +194,8 @@ static int place(const char *archive, const char *dir, const struct archive_extr
 		const char *to = strip(hard, how->strip);
 
 		if (!to)
-			return error_set(err, ERR_ARCHIVE, "%s: refusing the link '%s'", archive, name);
+			return error_set(err, ERR_ARCHIVE, "%s: refusing the link '%s'", archive,
+					 name);
 		target = xasprintf("%s/%s", dir, to);
 		archive_entry_copy_hardlink(entry, target);
 	}
@@ -218,8 +219,8 @@ static int copy_data(struct archive *from, struct archive *to, const char *path,
 	while ((rc = archive_read_data_block(from, &buf, &len, &offset)) == ARCHIVE_OK) {
 		count->size += len;
 		if (count->size > max || (uint64_t)offset > max)
-			return error_set(err, ERR_LIMIT, "%s: more than %llu bytes of content", path,
-					 (unsigned long long)max);
+			return error_set(err, ERR_LIMIT, "%s: more than %llu bytes of content",
+					 path, (unsigned long long)max);
 		if (archive_write_data_block(to, buf, len, offset) < ARCHIVE_OK)
 			return fail(to, path, err);
 		if (how->progress && !how->progress(how->progress_arg, count->entries, count->size))
@@ -273,8 +274,8 @@ int archive_unpack(const char *path, const char *dir, const struct archive_extra
 	while ((rc = next(a, path, &how->limits, result, &entry, err)) > 0) {
 		int placed = place(path, real, how, entry, err);
 
-		if (placed < 0 || (placed > 0 && unpack_entry(a, disk, entry, path, how, result,
-							      err) < 0))
+		if (placed < 0 ||
+		    (placed > 0 && unpack_entry(a, disk, entry, path, how, result, err) < 0))
 			return -1;
 	}
 	if (rc == 0 && archive_write_close(disk) != ARCHIVE_OK)
@@ -282,8 +283,8 @@ int archive_unpack(const char *path, const char *dir, const struct archive_extra
 	return rc;
 }
 
-int archive_read_member(const char *path, const char *member, size_t limit, char **out,
-			size_t *len, struct error *err)
+int archive_read_member(const char *path, const char *member, size_t limit, char **out, size_t *len,
+			struct error *err)
 {
 	cleanup_reader struct archive *a = open_reader(path, err);
 	cleanup_free char *buf = NULL;

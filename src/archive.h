@@ -37,13 +37,13 @@ struct archive_result {
 struct archive_extract {
 	struct archive_limits limits;
 	unsigned int strip; // leading path components to drop
-	bool owner;         // restore uid and gid
+	bool owner;	    // restore uid and gid
 	archive_progress *progress;
 	void *progress_arg;
 };
 
 struct archive_create {
-	const char *format;      // "tar" (default: pax), "zip", "cpio", …
+	const char *format;	 // "tar" (default: pax), "zip", "cpio", …
 	const char *compression; // "none" (default), "gzip", "xz", "zstd", "bzip2"
 	bool fixed_mtime;
 	int64_t mtime; // for all entries, seconds since the epoch
@@ -60,8 +60,8 @@ int archive_unpack(const char *path, const char *dir, const struct archive_extra
 		   struct archive_result *result, struct error *err);
 
 // One member's content, NUL-terminated. ENOENT if it is not there.
-int archive_read_member(const char *path, const char *member, size_t limit, char **out,
-			size_t *len, struct error *err);
+int archive_read_member(const char *path, const char *member, size_t limit, char **out, size_t *len,
+			struct error *err);
 
 // Packs all below dir, sorted by path, owner 0:0, atomically (temp file and rename). With a fixed
 // mtime the result depends on nothing but names, modes and content.

@@ -25,18 +25,19 @@ static void free_call(void *p)
 	free(call);
 }
 
-static const char *const request_keys[] = { "url",	   "method", "headers", "body",
-					    "unix_socket", "timeout", "limit",	"insecure_http",
+static const char *const request_keys[] = { "url",	   "method",  "headers", "body",
+					    "unix_socket", "timeout", "limit",	 "insecure_http",
 					    "ca_file",	   NULL };
-static const char *const download_keys[] = { "url",	 "path",     "headers", "unix_socket",
-					     "timeout",	 "limit",    "insecure_http",
-					     "ca_file",	 "resume",   "progress", "sha256", NULL };
+static const char *const download_keys[] = { "url",	"path",	    "headers",	     "unix_socket",
+					     "timeout", "limit",    "insecure_http", "ca_file",
+					     "resume",	"progress", "sha256",	     NULL };
 
 static void read_headers(lua_State *L, struct call *call)
 {
 	if (lua_getfield(L, 1, "headers") == LUA_TTABLE) {
 		for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
-			const char *name = luaL_checkstring(L, -2), *value = luaL_checkstring(L, -1);
+			const char *name = luaL_checkstring(L, -2),
+				   *value = luaL_checkstring(L, -1);
 
 			if (strpbrk(name, "\r\n:") || strpbrk(value, "\r\n"))
 				luaL_error(L, "header '%s' holds a line break or colon", name);

@@ -212,18 +212,15 @@ static int l_signal_name(lua_State *L)
 
 int luaopen_flake_process(lua_State *L)
 {
-	static const luaL_Reg functions[] = { { "run", l_run },
-					      { "spawn", l_spawn },
-					      { "exec", l_exec },
-					      { "which", l_which },
-					      { "getpid", l_getpid },
-					      { "getenv", l_getenv },
-					      { "setenv", l_setenv },
-					      { "sleep", l_sleep },
-					      { "kill", l_kill },
-					      { "supervise", l_supervise }, { "clock", l_clock },
-					      { "signal_name", l_signal_name },
-					      { NULL, NULL } };
+	static const luaL_Reg functions[] = {
+		{ "run", l_run },	{ "spawn", l_spawn },
+		{ "exec", l_exec },	{ "which", l_which },
+		{ "getpid", l_getpid }, { "getenv", l_getenv },
+		{ "setenv", l_setenv }, { "sleep", l_sleep },
+		{ "kill", l_kill },	{ "supervise", l_supervise },
+		{ "clock", l_clock },	{ "signal_name", l_signal_name },
+		{ NULL, NULL }
+	};
 
 	child_register(L);
 	luaL_newlib(L, functions);

@@ -94,7 +94,8 @@ static void set_request(struct transfer *t)
 		curl_easy_setopt(t->curl, CURLOPT_HTTPHEADER, t->headers);
 	if (t->req->body) {
 		curl_easy_setopt(t->curl, CURLOPT_POSTFIELDS, t->req->body);
-		curl_easy_setopt(t->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)t->req->body_len);
+		curl_easy_setopt(t->curl, CURLOPT_POSTFIELDSIZE_LARGE,
+				 (curl_off_t)t->req->body_len);
 	}
 	if (t->req->method && streq(t->req->method, "HEAD"))
 		curl_easy_setopt(t->curl, CURLOPT_NOBODY, 1L);
@@ -132,8 +133,10 @@ int transfer_run(struct transfer *t, struct error *err)
 	if (code == CURLE_OPERATION_TIMEDOUT)
 		return error_set(err, ERR_TIMEOUT, "%s: time-out", t->req->url);
 	if (code == CURLE_UNSUPPORTED_PROTOCOL)
-		return error_set(err, ERR_HTTP, "%s: only https is allowed here (or a redirect "
-				 "left it)", t->req->url);
+		return error_set(err, ERR_HTTP,
+				 "%s: only https is allowed here (or a redirect "
+				 "left it)",
+				 t->req->url);
 	return error_set(err, ERR_HTTP, "%s: %s", t->req->url,
 			 t->why[0] ? t->why : curl_easy_strerror(code));
 }

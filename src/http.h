@@ -22,9 +22,9 @@ struct http_request {
 	const char *unix_socket;
 	const char *ca_file;
 	bool insecure_http; // allow http over TCP, for redirects too
-	double timeout;     // seconds for all of it
-	uint64_t limit;     // bytes of the answer; 0: none
-	bool resume;        // download: go on with PATH.part
+	double timeout;	    // seconds for all of it
+	uint64_t limit;	    // bytes of the answer; 0: none
+	bool resume;	    // download: go on with PATH.part
 	const char *sha256; // download: hexadecimal digest to expect
 	http_progress *progress;
 	void *progress_arg;
@@ -35,7 +35,7 @@ struct http_response {
 	struct strv headers; // name, value, name, value …; names in lower case
 	char *body;
 	size_t len;
-	uint64_t size;   // download: of the whole file
+	uint64_t size;	 // download: of the whole file
 	char sha256[65]; // download
 };
 

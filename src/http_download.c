@@ -43,8 +43,7 @@ static int digest(int fd, struct http_response *res, struct error *err)
 
 	res->size = 0;
 	if (md && EVP_DigestInit_ex(md, EVP_sha256(), NULL) && lseek(fd, 0, SEEK_SET) == 0)
-		while ((n = read(fd, buf, sizeof(buf))) > 0 &&
-		       EVP_DigestUpdate(md, buf, (size_t)n))
+		while ((n = read(fd, buf, sizeof(buf))) > 0 && EVP_DigestUpdate(md, buf, (size_t)n))
 			res->size += (uint64_t)n;
 	if (!md || n != 0 || !EVP_DigestFinal_ex(md, sum, &sum_len)) {
 		EVP_MD_CTX_free(md);

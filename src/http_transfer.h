@@ -15,7 +15,7 @@ struct transfer {
 	char why[CURL_ERROR_SIZE];
 	bool too_big, aborted;
 	uint64_t offset; // download: bytes that were there before
-	int fd;          // download: the .part file
+	int fd;		 // download: the .part file
 	bool write_failed;
 	bool no_range; // the server cannot resume
 };

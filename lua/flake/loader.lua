@@ -29,7 +29,7 @@ function M.setup(info)
   local own = user_root()
   if own then table.insert(state.roots, own) end
   table.insert(state.roots, info.prefix_root .. "/etc/flakes")
-  table.insert(package.searchers, 2, M.searcher)
+  if package.searchers[2] ~= M.searcher then table.insert(package.searchers, 2, M.searcher) end
 end
 
 --- Overriding roots (ranks 1 and 2), highest first.

@@ -154,9 +154,10 @@ local function handler(ctx)
   end
 end
 
---- Runs flake-ctl; returns the exit code. info: {share, lib, version, bindir, prefix_root}
+--- Runs flake-ctl; returns the exit code. info: {share, lib, version, bindir, prefix_root}, and
+-- out and err where they are not the standard streams.
 return function(argv0, args, info)
-  local ctx = { info = info, out = io.stdout, err = io.stderr }
+  local ctx = { info = info, out = info.out or io.stdout, err = info.err or io.stderr }
   loader.setup(info)
   local ok, result = xpcall(run, handler(ctx), ctx, argv0, args)
   if ok then return result end

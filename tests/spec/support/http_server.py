@@ -77,6 +77,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 class TcpServer(http.server.ThreadingHTTPServer):
     daemon_threads = True
 
+    def handle_error(self, request, client_address):
+        pass  # clients of this server abort on purpose
+
 
 class UnixServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True

@@ -1,0 +1,158 @@
+-- SPDX-License-Identifier: MIT
+local fs = require "flake.fs"
+local Place = require "support.place"
+
+describe("flake-ctl", function()
+  local place
+
+  before_each(function()
+    place = Place.new()
+    place:stand_in("podman")
+  end)
+
+  after_each(function() place:close() end)
+
+  it("prints its version and usage", function()
+    assert.are.same({ 0, "flake-ctl 1.2.3\n", "" }, { place:ctl("--version") })
+    assert.are.same({ 0, "flake-ctl 1.2.3\n", "" }, { place:ctl("-V") })
+    local code, out = place:ctl("--help")
+    assert.are.equal(0, code)
+    assert.matches("^Usage: flake%-ctl", out)
+    local err
+    code, out, err = place:ctl()
+    assert.are.same({ 2, "" }, { code, out })
+    assert.matches("^Usage:", err)
+  end)
+
+  it("exits 2 on wrong usage, with one clear line", function()
+    for _, args in ipairs { { "--nonsense" }, { "nonsense" }, { "../x" }, { "podman", "nonsense" },
+      { "podman" }, { "list", "--nonsense" }, { "list", "--format", "xml" }, { "podman", "pull" },
+      { "podman", "register", "--container", "x", "--app", "rel" },
+      { "podman", "register", "--container", "x" }, { "podman", "remove" },
+      { "podman", "remove", "--app", "/a", "--container", "b" },
+      { "podman", "register", "--container", "x", "--app", "/a/../b" } } do
+      local code, _, err = place:ctl(table.unpack(args))
+      assert.are.equal(2, code, table.concat(args, " "))
+      if args[2] or args[1] ~= "podman" then assert.matches("^flake%-ctl: ", err) end
+    end
+  end)
+
+  it("is every command under its own name", function()
+    local code, out = place:run("/usr/bin/flake-ctl-podman", "about")
+    assert.are.equal(0, code)
+    assert.are.equal("Manage podman/oci based flakes;ENGINE\n", out)
+    assert.matches("Verbs:", select(2, place:run("flake-ctl-podman", "--help")))
+    assert.matches("1%.2%.3", select(2, place:run("flake-ctl-podman", "--version")))
+  end)
+
+  it("helps with every command and verb", function()
+    for _, args in ipairs { { "list" }, { "explain" }, { "doctor" }, { "import" }, { "help" },
+      { "completion" }, { "podman", "pull" }, { "podman", "load" }, { "podman", "register" },
+      { "podman", "export" }, { "podman", "remove" }, { "podman", "show" } } do
+      table.insert(args, "--help")
+      local code, out = place:ctl(table.unpack(args))
+      assert.are.equal(0, code)
+      assert.matches("^Usage: flake%-ctl " .. args[1], out)
+    end
+    local code, out = place:ctl("podman", "--help")
+    assert.are.equal(0, code)
+    assert.matches("register", out)
+  end)
+
+  it("groups what there is by type", function()
+    place:stand_in("flake-ctl-count", 'echo "Counts things;STATISTICS"')
+    place:stand_in("flake-ctl-plain", 'echo "Says no type"')
+    place:stand_in("flake-ctl-hang", "sleep 30")
+    place:put("/etc/flakes/commands/mine.lua",
+      'return { api = 1, about = "Mine.", type = "TOOL", options = {}, run = function() end }')
+    place:put("/etc/flakes/commands/broken.lua", "return {")
+    local code, out = place:ctl("help")
+    assert.are.equal(0, code)
+    assert.matches("Engines:\n  podman", out)
+    assert.matches("Statistics:\n  count%s+Counts things", out)
+    assert.matches("plain%s+Says no type", out)
+    assert.matches("hang%s+%(gives no answer%)", out)
+    assert.matches("mine%s+Mine%.", out)
+    assert.matches("broken%s+broken: ", out)
+  end)
+
+  it("explains one command or all verbs of an engine", function()
+    assert.matches("Usage: flake%-ctl list", select(2, place:ctl("help", "list")))
+    assert.matches("flake%-ctl podman remove", select(2, place:ctl("help", "podman")))
+    assert.are.equal(2, (place:ctl("help", "nonsense")))
+    place:put("/etc/flakes/commands/broken.lua", "return {")
+    assert.are.equal(1, (place:ctl("help", "broken")))
+  end)
+
+  describe("overrides", function()
+    it("replace and extend drivers", function()
+      place:put("/etc/flakes/runtimes/podman.lua", [[
+        local podman = require "shipped.runtimes.podman"
+        podman.about = "Ours"
+        return podman
+      ]])
+      assert.are.equal("Ours;ENGINE\n", select(2, place:ctl("podman", "about")))
+      package.loaded["shipped.runtimes.podman"] = nil
+    end)
+
+    it("are refused for another api, with file and both numbers", function()
+      local file = place:put("/etc/flakes/commands/old.lua", "return { api = 7 }")
+      local code, _, err = place:ctl("old")
+      assert.are.equal(1, code)
+      assert.matches(file .. ": written for api 7, this is api 1", err, 1, true)
+    end)
+
+    it("are loud when broken", function()
+      for _, text in ipairs { "return {", "error('oops')", "return 1", "return {}" } do
+        place:put("/etc/flakes/commands/list.lua", text)
+        local code, _, err = place:ctl("list")
+        assert.are.equal(1, code)
+        assert.matches("list.lua", err, 1, true)
+      end
+    end)
+
+    it("are not loaded by root when others can write them", function()
+      if fs.geteuid() ~= 0 then pending("needs root") return end
+      place:put("/etc/flakes/commands/open.lua", "return {}", 438)
+      local code, _, err = place:ctl("open")
+      assert.are.equal(1, code)
+      assert.matches("refusing to load", err)
+    end)
+
+    it("may bring Lua modules", function()
+      place:put("/etc/flakes/lua/site/words.lua", 'return { word = "from the site" }')
+      place:put("/etc/flakes/commands/word.lua", [[
+        return { api = 1, about = "A word.", options = {}, run = function(_, ctx)
+          ctx.out:write(require("site.words").word)
+        end }
+      ]])
+      assert.are.same({ 0, "from the site", "" }, { place:ctl("word") })
+      place:put("/etc/flakes/lua/site/bad.lua", "return (")
+      place:put("/etc/flakes/commands/word.lua", 'require "site.bad"')
+      assert.are.equal(1, (place:ctl("word")))
+      assert.has_error(function() require "shipped.no.such" end)
+    end)
+  end)
+
+  it("reports an error in a command as one line, with a traceback only on request", function()
+    place:put("/etc/flakes/commands/crash.lua", [[
+      return { api = 1, about = "x", options = {}, run = function() error("boom") end }
+    ]])
+    local code, _, err = place:ctl("crash")
+    assert.are.equal(1, code)
+    assert.matches("boom", err)
+    assert.is_nil(err:find("traceback"))
+    assert.matches("traceback", select(3, place:ctl("--debug", "crash")))
+  end)
+
+  it("prints completions that name every command and option", function()
+    local _, bash = place:ctl("completion", "bash")
+    assert.matches("podman register", bash)
+    assert.matches("%-%-container", bash)
+    local _, zsh = place:ctl("completion", "zsh")
+    assert.matches("^#compdef", zsh)
+    local _, fish = place:ctl("completion", "fish")
+    assert.matches("complete %-c flake%-ctl", fish)
+    assert.are.equal(2, (place:ctl("completion", "tcsh")))
+  end)
+end)

@@ -1,0 +1,335 @@
+-- SPDX-License-Identifier: MIT
+local fs = require "flake.fs"
+local process = require "flake.process"
+local yaml = require "flake.yaml"
+local Place = require "support.place"
+
+describe("flake-ctl podman", function()
+  local place
+
+  before_each(function()
+    place = Place.new()
+    place:stand_in("podman")
+  end)
+
+  after_each(function() place:close() end)
+
+  local function register(...)
+    return place:ctl("podman", "register", ...)
+  end
+
+  local function definition(name)
+    return yaml.load(assert(fs.read(("%s/%s.yaml"):format(place.flakes, name))))
+  end
+
+  describe("register", function()
+    it("writes the definition, the .d and the link", function()
+      assert.are.equal(0, (register("--container", "img", "--app", "/usr/bin/foo", "--target", "/",
+        "--opt", "-ti", "--opt", "\\--net host", "--opt", "--env=A=b c")))
+      assert.are.same({
+        include = { tar = yaml.null },
+        container = { name = "img", host_app_path = "/usr/bin/foo", target_app_path = "/",
+          runtime = { runas = yaml.null, resume = false, attach = false,
+            podman = { "-ti", "--net host", "--env=A=b c" } } },
+      }, definition("foo"))
+      assert.are.equal("directory", fs.stat(place.flakes .. "/foo.d").type)
+      assert.are.equal("/usr/bin/podman-pilot", fs.readlink(place.root .. "/usr/bin/foo"))
+    end)
+
+    it("takes several options of the escaped form at once", function()
+      assert.are.equal(0, (register("--container", "img", "--app", "/usr/bin/foo",
+        "--opt", "\\-ti", "\\--net none")))
+      assert.are.same({ "-ti", "--net none" }, definition("foo").container.runtime.podman)
+    end)
+
+    it("makes several commands of one flake", function()
+      assert.are.equal(0, (register("tools", "--container", "img", "--app", "/usr/bin/a",
+        "--app", "/opt/b")))
+      assert.are.equal("tools.yaml", fs.readlink(place.flakes .. "/a.yaml"))
+      assert.are.equal("tools.yaml", fs.readlink(place.flakes .. "/b.yaml"))
+      assert.are.equal("/usr/bin/podman-pilot", fs.readlink(place.root .. "/opt/b"))
+      assert.matches("%-%-entrypoint=/opt/b img", select(2, place:ctl("explain", "b")))
+      assert.are.equal(2, (register("x", "--container", "i", "--app", "/a", "--app", "/b",
+        "--target", "/c")))
+    end)
+
+    it("refuses what exists, and replaces only flakes", function()
+      register("--container", "one", "--app", "/usr/bin/foo")
+      local code, _, err = register("--container", "two", "--app", "/usr/bin/foo")
+      assert.are.equal(1, code)
+      assert.matches("%-%-force", err)
+      assert.are.equal(0, (register("--force", "--container", "two", "--app", "/usr/bin/foo")))
+      assert.are.equal("two", definition("foo").container.name)
+      place:put("/usr/bin/real", "a program")
+      code, _, err = register("--force", "--container", "x", "--app", "/usr/bin/real")
+      assert.are.equal(1, code)
+      assert.matches("is no flake", err)
+      assert.is_nil(fs.stat(place.flakes .. "/real.yaml"))
+    end)
+
+    it("does not let one flake take another's command or path", function()
+      register("--container", "one", "--app", "/a/foo")
+      assert.are.equal(1, (register("--container", "two", "--app", "/b/foo")))
+      register("tools", "--container", "img", "--app", "/usr/bin/x")
+      assert.are.equal(1, (register("other", "--force", "--container", "i", "--app", "/b/x")))
+      assert.are.equal(1, (register("x", "--force", "--container", "i", "--app", "/b/x")))
+      assert.are.equal(1, (register("more", "--container", "i", "--app", "/c/foo")))
+    end)
+
+    it("drops commands that a replaced flake no longer has", function()
+      register("tools", "--container", "img", "--app", "/usr/bin/a", "--app", "/usr/bin/b")
+      register("tools", "--force", "--container", "img", "--app", "/usr/bin/a")
+      assert.is_nil(fs.lstat(place.root .. "/usr/bin/b"))
+      assert.is_nil(fs.lstat(place.flakes .. "/b.yaml"))
+      assert.is_truthy(fs.lstat(place.root .. "/usr/bin/a"))
+    end)
+
+    it("keeps dots in names apart", function()
+      assert.are.equal(0, (register("--container", "i", "--app", "/usr/bin/python3.11")))
+      assert.are.equal(0, (register("--container", "i", "--app", "/usr/bin/python3.12")))
+      assert.is_truthy(fs.stat(place.flakes .. "/python3.11.yaml"))
+      assert.are.equal(0, (place:ctl("podman", "remove", "--app", "/usr/bin/python3.11")))
+      assert.is_truthy(fs.stat(place.flakes .. "/python3.12.yaml"))
+    end)
+
+    it("refuses names that are none", function()
+      for _, app in ipairs { "/usr/bin/a b", "/usr/bin/-x", "/usr/bin/", "/usr/bin/a;b" } do
+        assert.are.equal(2, (register("--container", "i", "--app", app)), app)
+      end
+      assert.are.equal(2, (register("../x", "--container", "i", "--app", "/usr/bin/a")))
+      assert.are.equal(2, (register("--container", "i", "--app", "/a", "--run-as", "no-such-user")))
+    end)
+
+    it("warns of a missing image and missing variables", function()
+      place:stand_in("podman", "exit 1")
+      local code, _, err = register("--container", "img", "--app", "/usr/bin/foo",
+        "--opt", "--env A=%NO_SUCH_VARIABLE")
+      assert.are.equal(0, code)
+      assert.matches("image 'img' is not here yet", err)
+      assert.matches("%%NO_SUCH_VARIABLE", err)
+    end)
+
+    it("undoes everything when a step fails", function()
+      place:put("/usr/file", "not a directory")
+      assert.are.equal(1, (register("--container", "i", "--app", "/usr/file/foo")))
+      assert.is_nil(fs.stat(place.flakes .. "/foo.yaml"))
+      assert.is_nil(fs.stat(place.flakes .. "/foo.d"))
+    end)
+
+    it("removes leftovers of a killed registration", function()
+      place:put("/usr/share/flakes/foo.yaml.tmp.AbCdEf", "half")
+      assert(fs.mkdir_p(place.root .. "/usr/bin"))
+      assert(fs.symlink("/usr/bin/podman-pilot", place.root .. "/usr/bin/foo.tmp.123"))
+      register("--container", "i", "--app", "/usr/bin/foo")
+      assert.is_nil(fs.lstat(place.flakes .. "/foo.yaml.tmp.AbCdEf"))
+      assert.is_nil(fs.lstat(place.root .. "/usr/bin/foo.tmp.123"))
+    end)
+
+    it("prints the image's notes", function()
+      place:stand_in("podman", [[
+        case $1 in create) echo ID ;; cp) echo "about: it" >"$3" ;; esac]])
+      local code, out = register("--info", "--container", "reg/x:1")
+      assert.are.same({ 0, "about: it\n" }, { code, out })
+      assert.are.same({ "podman", "cp", "ID:/x.yaml" },
+        table.move(place:calls()[2], 1, 3, 1, {}))
+      assert.are.same({ "podman", "rm", "--force", "ID" }, place:calls()[3])
+      place:stand_in("podman", 'test "$1" != cp && echo ID')
+      assert.are.equal(1, (register("--info", "--container", "x")))
+      place:stand_in("podman", "exit 125")
+      assert.are.equal(1, (register("--info", "--container", "x")))
+    end)
+
+    it("is under the control of hooks", function()
+      place:put("/etc/flakes/hooks/register.d/10.lua", [[
+        return function(event)
+          if event.image == "evil" then flake.deny("evil") end
+          event.definition.container.runtime.podman = { "--added" }
+        end]])
+      local code, _, err = register("--container", "evil", "--app", "/usr/bin/foo")
+      assert.are.equal(1, code)
+      assert.matches("denied by .*10%.lua: evil", err)
+      assert.is_nil(fs.stat(place.flakes .. "/foo.yaml"))
+      assert.are.equal(0, (register("--container", "good", "--app", "/usr/bin/foo")))
+      assert.are.same({ "--added" }, definition("foo").container.runtime.podman)
+      for _, bad in ipairs { "return 1", "return function() error('x') end", "(" } do
+        place:put("/etc/flakes/hooks/register.d/10.lua", bad)
+        assert.are.equal(1, (register("--force", "--container", "good", "--app", "/usr/bin/foo")))
+      end
+    end)
+
+    it("works below another root", function()
+      local other = place.root .. "/other"
+      assert.are.equal(0, (register("--root", other, "--container", "i", "--app", "/usr/bin/foo")))
+      assert.is_truthy(fs.stat(other .. "/usr/share/flakes/foo.yaml"))
+      assert.is_truthy(fs.lstat(other .. "/usr/bin/foo"))
+      assert.is_nil(fs.lstat(place.root .. "/usr/bin/foo"))
+      assert.matches("foo", select(2, place:ctl("list", "--root", other)))
+      assert.are.equal(0, (place:ctl("podman", "remove", "--root", other, "--container", "i")))
+      assert.is_nil(fs.stat(other .. "/usr/share/flakes/foo.yaml"))
+    end)
+
+    it("has no flakes of root's own", function()
+      if fs.getuid() ~= 0 then pending("needs root") return end
+      assert.are.equal(2, (register("--user", "--container", "i", "--app", "/usr/bin/foo")))
+      assert.are.equal(2, (place:ctl("list", "--user")))
+    end)
+  end)
+
+  describe("remove", function()
+    it("takes away all of a flake", function()
+      register("tools", "--container", "img", "--app", "/usr/bin/a", "--app", "/usr/bin/b")
+      place:put("/usr/share/flakes/tools.d/x/y.yaml", "a: b")
+      assert.are.equal(0, (place:ctl("podman", "remove", "--app", "/usr/bin/b")))
+      assert.are.same({ ".lock" }, fs.list(place.flakes))
+      assert.are.same({}, fs.list(place.root .. "/usr/bin"))
+      assert.are.equal(1, (place:ctl("podman", "remove", "--app", "/usr/bin/b")))
+    end)
+
+    it("leaves a foreign file alone", function()
+      register("--container", "img", "--app", "/usr/bin/foo")
+      fs.unlink(place.root .. "/usr/bin/foo")
+      place:put("/usr/bin/foo", "somebody's")
+      assert.are.equal(1, (place:ctl("podman", "remove", "--app", "/usr/bin/foo")))
+      assert.are.equal(0, (place:ctl("podman", "remove", "--force", "--app", "/usr/bin/foo")))
+      assert.are.equal("somebody's", fs.read(place.root .. "/usr/bin/foo"))
+    end)
+
+    it("takes a broken definition with --force", function()
+      register("--container", "img", "--app", "/usr/bin/foo")
+      place:put("/usr/share/flakes/foo.yaml", "container: [")
+      local code, _, err = place:ctl("podman", "remove", "--app", "/usr/bin/foo")
+      assert.are.equal(1, code)
+      assert.matches("%-%-force", err)
+      assert.are.equal(0, (place:ctl("podman", "remove", "--force", "--app", "/usr/bin/foo")))
+      assert.is_nil(fs.lstat(place.root .. "/usr/bin/foo"))
+    end)
+
+    it("removes an image with its flakes, once", function()
+      register("--container", "one", "--app", "/usr/bin/a")
+      register("--container", "two", "--app", "/usr/bin/b")
+      fs.unlink(place.log)
+      assert.are.equal(0, (place:ctl("podman", "remove", "--container", "one")))
+      assert.are.same({ { "podman", "image", "rm", "--", "one" } }, place:calls())
+      assert.is_nil(fs.stat(place.flakes .. "/a.yaml"))
+      assert.is_truthy(fs.stat(place.flakes .. "/b.yaml"))
+    end)
+
+    it("asks the hooks", function()
+      register("--container", "one", "--app", "/usr/bin/a")
+      place:put("/etc/flakes/hooks/remove.d/no.lua", 'return function() flake.deny("stay") end')
+      assert.are.equal(1, (place:ctl("podman", "remove", "--app", "/usr/bin/a")))
+      assert.is_truthy(fs.stat(place.flakes .. "/a.yaml"))
+    end)
+  end)
+
+  it("pulls with podman's own status, and prunes nothing", function()
+    place:stand_in("podman", "exit 125")
+    assert.are.equal(125, (place:ctl("podman", "pull", "--uri", "reg/x")))
+    assert.are.same({ { "podman", "pull", "reg/x" } }, place:calls())
+    place:stand_in("podman", "kill -9 $$")
+    assert.are.equal(137, (place:ctl("podman", "pull", "--uri", "reg/x")))
+    fs.unlink(place.bin .. "/podman")
+    process.setenv("PATH", place.bin)
+    assert.are.equal(1, (place:ctl("podman", "pull", "--uri", "reg/x")))
+  end)
+
+  it("loads a file, or the highest version of what begins with its name", function()
+    local function loaded(name)
+      fs.unlink(place.log)
+      assert.are.equal(0, (place:ctl("podman", "load", "--oci", place.root .. "/" .. name)))
+      return place:calls()[1][4]:match("[^/]*$")
+    end
+    for _, name in ipairs { "x-1.9.tar", "x-1.10.tar", "x-1.2.tar", "y", "x-1.10.rc.tar" } do
+      place:put("/" .. name, "")
+    end
+    assert.are.equal("y", loaded("y"))
+    assert.are.equal("x-1.10.tar", loaded("x-"))
+    assert.are.equal(1, (place:ctl("podman", "load", "--oci", place.root .. "/none")))
+  end)
+
+  it("exports like mv, and leaves nothing when it fails", function()
+    register("--container", "reg:5000/a/b:1", "--app", "/usr/bin/foo")
+    place:stand_in("podman", [[
+      while [ $# -gt 1 ]; do [ "$1" = --output ] && echo image >"$2"; shift; done]])
+    local out = place.root .. "/out"
+    fs.mkdir(out)
+    assert.are.equal(0, (place:ctl("podman", "export", "foo", out)))
+    assert.are.same({ "reg_5000_a_b_1" }, fs.list(out))
+    assert.are.equal(0, (place:ctl("podman", "export", "foo", out .. "/name")))
+    assert.are.equal("image\n", fs.read(out .. "/name"))
+    assert.are.equal(1, (place:ctl("podman", "export", "foo", out .. "/new/")))
+    place:stand_in("podman", "exit 125")
+    assert.are.equal(1, (place:ctl("podman", "export", "foo", out .. "/other")))
+    assert.are.same({ "name", "reg_5000_a_b_1" }, fs.list(out))
+    assert.are.equal(1, (place:ctl("podman", "export", "nothing", out)))
+    place:put("/usr/share/flakes/vm.yaml", "vm: {name: x}")
+    assert.are.equal(2, (place:ctl("podman", "export", "vm", out)))
+  end)
+
+  it("shows instances", function()
+    place:stand_in("podman", [[echo '[{"Id":"0123456789abcdef","Image":"img","Pid":7,
+      "State":"running","Labels":{"flake-pilot.flake":"foo","flake-pilot.instance":"one"}},
+      {"Id":"f","Image":"img","Pid":0,"State":"exited","Labels":{"flake-pilot.flake":"bar"}}]']])
+    local _, out = place:ctl("podman", "show")
+    assert.matches("foo%s+one%s+0123456789ab%s+running%s+7%s+img", out)
+    assert.matches("bar%s+%-%s+f%s+exited%s+%-%s+img", out)
+    assert.matches('"id":"0123456789abcdef"', select(2, place:ctl("podman", "show",
+      "--format", "json")))
+    place:stand_in("podman", "exit 125")
+    assert.are.equal(125, (place:ctl("podman", "show")))
+  end)
+
+  describe("bundles", function()
+    before_each(function()
+      place:stand_in("podman", [[
+        while [ $# -gt 1 ]; do [ "$1" = --output ] && echo image >"$2"; shift; done]])
+      register("tools", "--container", "img", "--app", "/usr/bin/a", "--app", "/usr/bin/b")
+      place:put("/usr/share/flakes/tools.d/10.yaml", "container: {runtime: {podman: [--x]}}")
+      place:put("/usr/share/flakes/tools.d/launch.lua", "return function() end")
+      place:put("/srv/extra.tar", "a tar")
+      place:put("/usr/share/flakes/tools.d/20.yaml",
+        ("include: {tar: [%s/srv/extra.tar]}"):format(place.root))
+    end)
+
+    it("go out and come back", function()
+      local file = place.root .. "/tools.flake"
+      local before = fs.read(place.flakes .. "/tools.yaml")
+      assert.are.equal(0, (place:ctl("podman", "export", "--bundle", "tools", file)))
+      assert.are.equal(0, (place:ctl("podman", "remove", "--app", "/usr/bin/a")))
+      local code, out = place:ctl("import", file)
+      assert.are.same({ 0, "imported flake tools\n" }, { code, out })
+      assert.is_truthy(before)
+      assert.are.equal("tools.yaml", fs.readlink(place.flakes .. "/b.yaml"))
+      assert.is_truthy(fs.stat(place.flakes .. "/tools.d/10.yaml"))
+      assert.is_nil(fs.stat(place.flakes .. "/tools.d/launch.lua"))
+      assert.are.equal("a tar", fs.read(place.flakes .. "/tools.include/1"))
+      assert.are.equal(1, (place:ctl("import", file)))
+      assert.are.equal(0, (place:ctl("import", "--force", file)))
+    end)
+
+    it("are not believed", function()
+      local archive = require "flake.archive"
+      local function import(manifest)
+        local dir = place.root .. "/evil"
+        fs.remove_tree(dir)
+        place:put("/evil/image", "x")
+        place:put("/evil/flake.yaml", "container: {name: x}")
+        if manifest then place:put("/evil/bundle.yaml", manifest) end
+        assert(archive.create(place.root .. "/evil.flake", dir))
+        return (place:ctl("import", place.root .. "/evil.flake"))
+      end
+      assert.are.equal(1, import(nil))
+      assert.are.equal(1, import("format: 2"))
+      assert.are.equal(1, import("["))
+      assert.are.equal(1, import("{format: 1, name: x, engine: podman, image: i, apps: []}"))
+      assert.are.equal(1, import(
+        "{format: 1, name: ../x, engine: podman, image: i, apps: [{path: /usr/bin/x}]}"))
+      assert.are.equal(1, import(
+        "{format: 1, name: x, engine: podman, image: i, apps: [{path: usr/bin/x}]}"))
+      place:stand_in("podman", "exit 125")
+      assert.are.equal(1, import(
+        "{format: 1, name: x, engine: podman, image: i, apps: [{path: /usr/bin/x}]}"))
+      assert.are.equal(1, (place:ctl("import", place.root .. "/nothing")))
+    end)
+  end)
+end)
