@@ -15,6 +15,9 @@
 #ifndef FLAKE_VERSION
 #define FLAKE_VERSION "unknown"
 #endif
+#ifndef LUA_SYSTEM_CPATH
+#define LUA_SYSTEM_CPATH ""
+#endif
 #ifndef HOST_CHUNK
 #define HOST_CHUNK "flake.main"
 #endif
