@@ -10,6 +10,7 @@
 
 #include "lua_util.h"
 #include "paths.h"
+#include "process.h"
 #include "util.h"
 
 #ifndef FLAKE_VERSION
@@ -128,11 +129,46 @@ static int protected_main(lua_State *L)
 	return 1;
 }
 
+static lua_State *interrupted;
+static volatile sig_atomic_t interrupt_signal;
+
+static void raise_interrupt(lua_State *L, lua_Debug *ar)
+{
+	(void)ar;
+	lua_sethook(L, NULL, 0, 0);
+	luaL_error(L, "interrupted");
+}
+
+// As in lua.c: the error is raised by a hook at the next instruction, so that everything that is
+// to be closed (temporary directories, locks, children) is closed on the way out. A child that we
+// wait for gets the signal, unless the terminal has sent it to both.
+static void on_signal(int sig, siginfo_t *info, void *context)
+{
+	(void)context;
+	interrupt_signal = sig;
+	if (info->si_code != SI_KERNEL)
+		process_pass_on(sig);
+	lua_sethook(interrupted, raise_interrupt,
+		    LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
+}
+
+static void catch_signals(lua_State *L)
+{
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP, 0 };
+	struct sigaction action = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO }, old;
+
+	interrupted = L;
+	for (size_t i = 0; signals[i]; i++)
+		if (sigaction(signals[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+			sigaction(signals[i], &action, NULL);
+}
+
 static int run(lua_State *L, struct place *place, int argc, char **argv)
 {
 	// Same effect as `lua -E`: the environment does not choose what code runs.
 	lua_pushboolean(L, 1);
 	lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
+	catch_signals(L);
 	lua_pushcfunction(L, protected_main);
 	lua_pushlightuserdata(L, place);
 	lua_pushinteger(L, argc);
@@ -159,6 +195,8 @@ int main(int argc, char **argv)
 	find_place(&place, exe_dir);
 	code = run(L, &place, argc, argv);
 	lua_close(L);
+	if (interrupt_signal)
+		code = 128 + interrupt_signal;
 	free(place.bin);
 	free(place.share);
 	free(place.lib);

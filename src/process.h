@@ -27,6 +27,10 @@ struct process_status {
 // The program's path as execvp would find it; NULL with ENOENT or EACCES. Caller frees.
 char *process_which(const char *name, struct error *err);
 
+// Hands a signal on to the child that run or supervise waits for, if there is one.
+// Async-signal-safe: for the host's signal handler.
+void process_pass_on(int sig);
+
 // Starts a child with default signal dispositions and an empty signal mask. A program that cannot
 // be executed is an error here, not an exit status.
 int process_start(const struct process_spec *spec, pid_t *pid, struct error *err);

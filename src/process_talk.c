@@ -9,6 +9,18 @@
 #include "process.h"
 #include "util.h"
 
+// The child that process_communicate serves; read in a signal handler.
+static volatile sig_atomic_t current;
+
+void process_pass_on(int sig)
+{
+	int code = errno;
+
+	if (current > 0)
+		kill((pid_t)current, sig);
+	errno = code;
+}
+
 enum { CHUNK = 64 * 1024 };
 static const double GRACE = 2; // seconds between SIGTERM and SIGKILL
 
@@ -129,7 +141,7 @@ static void set_nonblocking(int fd)
 		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 }
 
-int process_communicate(struct process_talk *t, struct error *err)
+static int communicate(struct process_talk *t, struct error *err)
 {
 	double deadline = t->timeout > 0 ? now() + t->timeout : 0;
 	double left;
@@ -153,6 +165,16 @@ int process_communicate(struct process_talk *t, struct error *err)
 	process_end(t->pid, GRACE, &t->status);
 	t->reaped = true;
 	return 0;
+}
+
+int process_communicate(struct process_talk *t, struct error *err)
+{
+	int rc;
+
+	current = (sig_atomic_t)t->pid;
+	rc = communicate(t, err);
+	current = 0;
+	return rc;
 }
 
 void process_talk_end(struct process_talk *t)

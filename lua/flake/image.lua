@@ -64,8 +64,10 @@ function M.save(reference, target)
   local temp <close>, why, name = fs.temp_dir({ dir = dir, prefix = ".flake-export" })
   if not temp then return nil, why, name end
   local file = temp:path() .. "/image"
-  local result, message, code = process.run({ "podman", "save", "--quiet",
-    "--format", "oci-archive", "--output", file, reference }, { stdout = "null" })
+  -- podman shows its progress on a terminal.
+  local argv = { "podman", "save", "--format", "oci-archive", "--output", file, reference }
+  if not fs.isatty(2) then table.insert(argv, 3, "--quiet") end
+  local result, message, code = process.run(argv, { stdout = "null" })
   if not result then return nil, message, code end
   if result.code ~= 0 then
     return nil, ("podman could not save image '%s'"):format(reference), "EENGINE"

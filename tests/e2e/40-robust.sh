@@ -20,6 +20,16 @@ run flake-ctl import "$T/garbage"
 check "garbage is no bundle" err_has "$T/garbage"
 rm /usr/share/flakes/fsh.d/10-env.yaml
 
+# Interrupted work leaves nothing.
+mkdir -p "$T/int"
+for sig in INT TERM HUP; do
+	env --default-signal=INT setsid flake-ctl podman export --bundle fsh "$T/int/out" >"$out" 2>"$err" & pid=$!
+	for _ in $(seq 200); do [ -n "$(ls -A "$T/int")" ] && break; sleep 0.01; done
+	kill -$sig $pid; rc=0; wait $pid || rc=$?
+	check "SIG$sig ends an export with 128+N" rc_is $((128 + $(kill -l $sig)))
+	check "and nothing is left of it" [ -z "$(ls -A "$T/int")" ]
+done
+
 run flake-ctl doctor fsh
 check "doctor finds a good flake well" rc_is 0
 echo 'container: [' >/usr/share/flakes/fsh.d/99.yaml
