@@ -182,7 +182,7 @@ install: build
 	ln -sf flake-ctl $(DESTDIR)$(BINDIR)/flake-ctl-podman
 	$(INSTALL) -m 755 $(B)/flake-launch $(B)/flake-init $(DESTDIR)$(LIBDIR)
 	$(INSTALL) -m 644 $(SO) $(DESTDIR)$(LIBDIR)/flake
-	for d in lua lua/flake lua/flake/commands runtimes; do \
+	for d in lua lua/flake lua/flake/commands runtimes runtimes/podman; do \
 		$(INSTALL) -d $(DESTDIR)$(SHAREDIR)/$$d; \
 		for f in $$d/*; do [ ! -f $$f ] || $(INSTALL) -m 644 $$f $(DESTDIR)$(SHAREDIR)/$$d; done; \
 	done

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Container images as files: which file, what name, saving, the notes inside.
 local fs = require "flake.fs"
+local podman = require "flake.podman"
 local process = require "flake.process"
 
 local M = {}
@@ -78,24 +79,16 @@ function M.save(reference, target)
   return ok, message, code
 end
 
--- Runs podman quietly; its standard output, or nil, message.
-local function ask(...)
-  local result, message, code = process.run({ "podman", ... }, { stdout = "pipe" })
-  if not result then return nil, message, code end
-  if result.code ~= 0 then return nil, "podman " .. (...) .. " failed", "EENGINE" end
-  return (result.stdout:gsub("%s+$", ""))
-end
-
 --- Prints /NAME.yaml of an image, NAME being its base name without tag.
 function M.print_info(reference, out)
   local name = reference:match("([^/]*)$"):gsub("[:@].*$", "")
-  local id, message, code = ask("create", reference, "/flake-info")
+  local id, message, code = podman.ask("create", reference, "/flake-info")
   if not id then return nil, message, code end
   local temp <close> = assert(fs.temp_dir({ prefix = "flake-info" }))
   local file = temp:path() .. "/info"
   local copied = process.run({ "podman", "cp", ("%s:/%s.yaml"):format(id, name), file },
     { stderr = "null" })
-  ask("rm", "--force", id)
+  podman.ask("rm", "--force", id)
   local text = copied and copied.code == 0 and fs.read(file)
   if not text then
     return nil, ("image '%s' has no /%s.yaml"):format(reference, name), "ENOENT"
