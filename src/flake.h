@@ -23,7 +23,8 @@ struct flake {
 	char *image;
 	char *user; // NULL: whoever calls
 	bool resume, attach;
-	bool own; // from the user's own directory
+	bool check_host_dependencies; // files of the host go into the composed image
+	bool own;		      // from the user's own directory
 	struct flake_app *apps;
 	size_t napps;
 	struct strv options; // the engine's, as written

@@ -202,6 +202,8 @@ static int read_v1(const struct walk *w)
 		return fail(w, container, "name", "is missing");
 	if (get_text(w, container, "base_container", &flake->base) < 0 ||
 	    get_list(w, container, "layers", &flake->layers) < 0 ||
+	    get_bool(w, container, "check_host_dependencies", &flake->check_host_dependencies) <
+		    0 ||
 	    read_v1_runtime(w, container) < 0)
 		return -1;
 	return read_v1_app(w, container);
@@ -260,13 +262,15 @@ static int read_v2(const struct walk *w)
 	return 0;
 }
 
-// What only another release can do is refused rather than left out in silence.
+// What each key allows alone but not together.
 static int check(const struct walk *w)
 {
 	const struct flake *flake = w->flake;
 
 	if (flake->resume && flake->attach)
 		return fail(w, flake->doc, "resume", "and 'attach' exclude each other");
+	if (flake->layers.n && !flake->base)
+		return fail(w, flake->doc, "layers", "need a base");
 	if (streq(flake->engine, "podman") && flake->image[0] == '-')
 		return fail(w, flake->doc, "name", "must not begin with '-'");
 	return 0;
