@@ -188,6 +188,7 @@ int plan_make(struct plan *plan, const struct flake *flake, const struct call *c
 	      const struct engine *engine, struct error *err)
 {
 	const struct flake_app *app = flake_app_of(flake, flake->command);
+	const struct flake_instance *instance = app->instance ? app->instance : &flake->instance;
 
 	plan->flake = xstrdup(flake->name);
 	plan->command = xstrdup(flake->command);
@@ -195,8 +196,8 @@ int plan_make(struct plan *plan, const struct flake *flake, const struct call *c
 	plan->image = xstrdup(flake->image);
 	plan->target = xstrdup(app->target ? app->target : app->path);
 	plan->own = flake->own;
-	plan->resume = flake->resume;
-	plan->attach = flake->attach;
+	plan->resume = instance->resume;
+	plan->attach = instance->attach;
 	plan->composed = flake->base || flake->layers.n || flake->include_tar.n ||
 			 flake->include_path.n || flake->check_host_dependencies;
 	strv_append(&plan->files, &flake->files);

@@ -158,7 +158,9 @@ static int adopt(const struct plan *plan, const struct place *place, struct erro
 
 	if (rc != 0)
 		return rc < 0 ? -1 : 0;
-	if (sscanf(out, "true %d %64s", &instance.pid, id) == 2) {
+	// podman calls a container running whose conmon was killed, until somebody looks closer.
+	if (sscanf(out, "true %d %64s", &instance.pid, id) == 2 &&
+	    instance_start_time(instance.pid)) {
 		instance.id = xstrdup(id);
 		return record(plan, place, &instance, err) < 0 ? -1 : 1;
 	}

@@ -33,6 +33,7 @@ static void push_apps(lua_State *L, const struct flake *flake)
 static void push_flake(lua_State *L, const struct flake *flake)
 {
 	const struct flake_app *app = flake_app_of(flake, flake->command);
+	const struct flake_instance *instance = app->instance ? app->instance : &flake->instance;
 
 	lua_createtable(L, 0, 20);
 	lu_set_string(L, "name", flake->name);
@@ -44,8 +45,8 @@ static void push_flake(lua_State *L, const struct flake *flake)
 	lu_set_string(L, "target", app->target);
 	lu_set_string(L, "user", app->user ? app->user : flake->user);
 	lu_set_string(L, "base", flake->base);
-	lu_set_bool(L, "resume", flake->resume);
-	lu_set_bool(L, "attach", flake->attach);
+	lu_set_bool(L, "resume", instance->resume);
+	lu_set_bool(L, "attach", instance->attach);
 	lu_set_bool(L, "own", flake->own);
 	lu_set_bool(L, "check_host_dependencies", flake->check_host_dependencies);
 	lu_set_strv(L, "files", &flake->files);

@@ -18,8 +18,8 @@ local function definition(opts, apps)
     target_app_path = apps[1].target,
     runtime = {
       runas = opts.run_as or yaml.null,
-      resume = false,
-      attach = false,
+      resume = opts.resume or false,
+      attach = opts.attach or false,
       podman = yaml.list(opts.opt),
     },
   }
@@ -48,9 +48,8 @@ local function warn(opts, ctx)
   end
 end
 
---- flake-ctl podman register
-return function(opts, ctx)
-  if opts.info then return image.print_info(opts.container, ctx.out) end
+-- What options need of each other. Returns true, or nil, message, "EUSAGE".
+local function check(opts)
   if #opts.app == 0 then return nil, "register needs --app PATH (or --info)", "EUSAGE" end
   if opts.target and #opts.app > 1 and opts.target ~= "/" then
     return nil, "--target goes with one --app only", "EUSAGE"
@@ -58,12 +57,23 @@ return function(opts, ctx)
   if opts.run_as and not opts.root and not fs.user(opts.run_as) then
     return nil, ("--run-as: there is no user '%s'"):format(opts.run_as), "EUSAGE"
   end
+  if opts.resume and opts.attach then
+    return nil, "--resume and --attach exclude each other", "EUSAGE"
+  end
+  return true
+end
+
+--- flake-ctl podman register
+return function(opts, ctx)
+  if opts.info then return image.print_info(opts.container, ctx.out) end
+  local ok, message, code = check(opts)
+  if not ok then return nil, message, code end
   for i, option in ipairs(opts.opt) do opts.opt[i] = option:gsub("^\\", "") end
   local apps = {}
   for i, path in ipairs(opts.app) do apps[i] = { path = path, target = opts.target or path } end
   local def = { name = opts.name or base(opts.app[1]), engine = "podman", image = opts.container,
     apps = apps, doc = definition(opts, apps) }
-  local ok, message, code = registry.register(def, { root = opts.root, user = opts.user,
+  ok, message, code = registry.register(def, { root = opts.root, user = opts.user,
     force = opts.force, pilot = ctx.info.bindir .. "/podman-pilot" })
   if not ok then
     local hint = code == "EEXIST" and "--force replaces a flake, never a foreign file" or nil
