@@ -269,7 +269,8 @@ describe("flake-ctl podman", function()
   it("shows instances", function()
     place:stand_in("podman", [[echo '[{"Id":"0123456789abcdef","Image":"img","Pid":7,
       "State":"running","StartedAt":1,
-      "Labels":{"flake-pilot.flake":"foo","flake-pilot.instance":"one"}},{"Id":"f","Image":"img","Pid":0,"State":"exited","Labels":{"flake-pilot.flake":"bar"}}]']])
+      "Labels":{"flake-pilot.flake":"foo","flake-pilot.instance":"one"}},
+      {"Id":"f","Image":"img","Pid":0,"State":"exited","Labels":{"flake-pilot.flake":"bar"}}]']])
     local _, out = place:ctl("podman", "show")
     assert.matches("foo%s+one%s+0123456789ab%s+running%s+%d+d%s+7%s+img", out)
     assert.matches("bar%s+%-%s+f%s+exited%s+%-%s+%-%s+img", out)
