@@ -80,6 +80,7 @@ static void push_flake(lua_State *L, const struct flake *flake)
 	set_bool(L, "resume", flake->resume);
 	set_bool(L, "attach", flake->attach);
 	set_bool(L, "own", flake->own);
+	set_bool(L, "user_may_override", flake->user_may_override);
 	set_strv(L, "files", &flake->files);
 	set_strv(L, "options", &flake->options);
 	set_strv(L, "layers", &flake->layers);
@@ -99,7 +100,8 @@ static struct flake *load(lua_State *L, const char *name, int opts, struct error
 {
 	struct flake_where where = { .prefix = lu_opt_string(L, opts, "root", NULL),
 				     .user_dir = lu_opt_string(L, opts, "user_dir", NULL),
-				     .dir = lu_opt_string(L, opts, "dir", NULL) };
+				     .dir = lu_opt_string(L, opts, "dir", NULL),
+				     .own = lu_opt_bool(L, opts, "own", false) };
 	void **box = lu_box(L, destroy_flake);
 
 	*box = xcalloc(1, sizeof(struct flake));
@@ -108,7 +110,7 @@ static struct flake *load(lua_State *L, const char *name, int opts, struct error
 
 static int l_load(lua_State *L)
 {
-	static const char *const keys[] = { "root", "user_dir", "dir", NULL };
+	static const char *const keys[] = { "root", "user_dir", "dir", "own", NULL };
 	const char *name = luaL_checkstring(L, 1);
 	struct error err = { 0 };
 	const struct flake *flake;
@@ -167,7 +169,7 @@ static int tty_of(lua_State *L, int opts)
 
 static int l_plan(lua_State *L)
 {
-	static const char *const keys[] = { "root", "user_dir", "dir", "tty", NULL };
+	static const char *const keys[] = { "root", "user_dir", "dir", "own", "tty", NULL };
 	const char *name = luaL_checkstring(L, 1);
 	struct call call = { 0 };
 	struct error err = { 0 };
