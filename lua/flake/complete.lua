@@ -31,7 +31,7 @@ function M.commands()
     for verb in pairs(driver and driver.commands or {}) do table.insert(verbs, verb) end
     table.sort(verbs)
     if driver then
-      table.insert(found, { path = { name }, about = driver.about, words = { "--help" },
+      table.insert(found, { path = { name }, about = driver.about, words = { "--help", "--user" },
         verbs = verbs })
     end
     for _, verb in ipairs(verbs) do

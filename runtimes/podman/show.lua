@@ -3,6 +3,7 @@
 local output = require "flake.output"
 local podman = require "flake.podman"
 local process = require "flake.process"
+local registry = require "flake.registry"
 
 local COLUMNS = {
   { key = "name", title = "NAME" }, { key = "instance", title = "INSTANCE" },
@@ -12,6 +13,8 @@ local COLUMNS = {
 
 --- flake-ctl podman show
 return function(opts, ctx)
+  local ok, why, name = registry.dir({ user = opts.user })
+  if not ok then return nil, why, name end
   local result, message, code = process.run({ "podman", "ps", "--all", "--no-trunc", "--filter",
     "label=flake-pilot.flake", "--format", "json" }, { stdout = "pipe" })
   if not result then return nil, message, code end
