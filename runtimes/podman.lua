@@ -106,6 +106,17 @@ return {
       },
       run = verb "remove",
     },
+    update = {
+      about = "Pull newer images of flakes; the old one stays until the new one works.",
+      options = {
+        { name = "name", positional = true, optional = true, about = "Name of the flake." },
+        { name = "all", flag = true, about = "All flakes." },
+        { name = "check", flag = true,
+          about = "Only report; exit status 10 if there is something new." },
+        FORMAT, USER,
+      },
+      run = verb "update",
+    },
     show = {
       about = "List containers that flakes have started.",
       options = { FORMAT, PODMAN_USER },
