@@ -11,8 +11,8 @@ Usage: flake-ctl [-V|--version] [--debug] [-h|--help] COMMAND [ARGUMENTS]
 
 -- A short hint for errors whose remedy is always the same.
 local hints = {
-  EACCES = "are you allowed to? system flakes are managed by root",
-  EPERM = "are you allowed to? system flakes are managed by root",
+  EACCES = "are you allowed to? system flakes are managed by root, your own with --user",
+  EPERM = "are you allowed to? system flakes are managed by root, your own with --user",
 }
 
 local function base(path)

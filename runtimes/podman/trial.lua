@@ -7,6 +7,7 @@ local references = require "flake.references"
 local M = {}
 
 local PATIENCE = 120 -- seconds for one container
+local ENGINE_FAILED = 125
 local INSIDE = "/dev/flake-init"
 
 -- Options that a container beside a running one must not have, or that ask for a network.
@@ -35,8 +36,7 @@ end
 -- The program behind the target "/".
 local function entry_point(image)
   local config = image.config
-  local words = config.Entrypoint or config.Cmd
-  return type(words) == "table" and words[1] or nil
+  return config.Entrypoint and config.Entrypoint[1] or config.Cmd and config.Cmd[1] or nil
 end
 
 local function try(store, image, init, options, target)
@@ -50,7 +50,20 @@ local function try(store, image, init, options, target)
   if not result then return nil, message, code end
   if result.timed_out then return nil, "its container does not end", "ETIMEDOUT" end
   if result.code == 0 then return true end
-  return nil, (store.reason(result.stderr):gsub("^flake%-init: ", "")), "EENGINE"
+  local why = store.reason(result.stderr):gsub("^flake%-init: ", "")
+  return nil, why, result.code == ENGINE_FAILED and "EENGINE" or "ETARGET"
+end
+
+-- Where the engine fails with the flake's options for the old image as well (a volume that is not
+-- there now), the new one must work without them.
+local function try_fairly(trial, options, target)
+  local ok, why, code = try(trial.store, trial.image, trial.init, options, target)
+  if ok or code ~= "EENGINE" or not trial.old or #options == 0 then return ok, why end
+  local _, _, before = try(trial.store, trial.old, trial.init, options, target)
+  if before == "EENGINE" and try(trial.store, trial.image, trial.init, {}, target) then
+    return true
+  end
+  return nil, why
 end
 
 local function targets_of(name, image, flake)
@@ -62,17 +75,18 @@ local function targets_of(name, image, flake)
   return targets
 end
 
---- Tries the image under the reference `name` for all its flakes. init: path of flake-init.
+--- Tries an image for all flakes of a reference. trial: {store=, name=the reference, image=,
+-- old=the image before or nil, flakes=, init=path of flake-init}
 -- Returns true, or nil, message that names the first flake for which it does not work.
-function M.run(store, name, image, flakes, init)
-  for _, flake in ipairs(flakes) do
+function M.run(trial)
+  for _, flake in ipairs(trial.flakes) do
     local where = { dir = flake.file:match("^(.*)/"), own = flake.own, tty = false }
     local plan = pilot.plan(flake.name, {}, where)
     local options = M.options(plan and plan.options or {})
-    local targets, why = targets_of(name, image, flake)
+    local targets, why = targets_of(trial.name, trial.image, flake)
     local ok = targets ~= nil
     for i = 1, ok and math.max(1, #targets) or 0 do
-      ok, why = try(store, image, init, options, targets[i])
+      ok, why = try_fairly(trial, options, targets[i])
       if not ok then break end
     end
     if not ok then return nil, ("it does not work for flake '%s': %s"):format(flake.name, why) end

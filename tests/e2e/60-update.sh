@@ -138,6 +138,10 @@ flake-ctl podman register --container "$REF" --app /usr/bin/app-vol --target /to
 publish "$REF"
 run flake-ctl podman update app-vol
 check "options of the flake count, but no names and ports" rc_is 0
+flake-ctl podman register --force --container "$REF" --app /usr/bin/app-vol --target /bin/cat --opt "--volume /not/here:/x"
+publish "$REF"
+run flake-ctl podman update app-vol
+check "a volume that is missing is not the image's fault" rc_is 0
 flake-ctl podman remove --app /usr/bin/app-vol
 sixth=$(id_of "$REF")
 

@@ -28,7 +28,7 @@ image)
 	[ -n "$i" ] || exit 1
 	[ "$2" = exists ] && exit 0
 	printf '[{"Id":"%%s","Digest":"sha256:d%%s","RepoDigests":["r@sha256:d%%s"],' "$i" "$i" "$i"
-	printf '"RepoTags":[%%s],"Config":{"Cmd":["/cmd"]}}]' "$(names "$i")" ;;
+	printf '"RepoTags":[%%s],"Config":{"Entrypoint":[],"Cmd":["/cmd"]}}]' "$(names "$i")" ;;
 pull)
 	for last; do :; done
 	[ -e ../next ] || { echo "Error: no route to $last" >&2; exit 125; }
@@ -49,6 +49,12 @@ rmi)
 	touch "../gone.$2" ;;
 ps) cat ../ps 2>/dev/null ;;
 run)
+	case "$*" in
+	*"--volume /a:/b"*) [ ! -e ../no-volume ] || { echo "Error: no /a" >&2; exit 125; } ;;
+	esac
+	case "$*" in
+	*" two --check "*) [ ! -e ../fragile ] || { echo "Error: two and /a" >&2; exit 125; } ;;
+	esac
 	case "$*" in
 	*"$(cat ../broken 2>/dev/null || echo none) --check"*)
 		echo "flake-init: cannot run /bin/x: No such file or directory" >&2
@@ -150,6 +156,19 @@ describe("podman update", function()
     assert.are.equal("one", id_of(REF))
     assert.are.equal(1, called("podman rmi two"))
     assert.is_nil(id_of(references.keep_name(REF)))
+  end)
+
+  it("does not blame the image for options that fail with the old one too", function()
+    place:put("/no-volume", "")
+    assert.are.equal("updated", select(2, update("x"))[REF].state)
+    assert.are.equal(1, called("--volume /a:/b --entrypoint=/dev/flake-init one --check /bin/x"))
+    assert.are.equal(1, called("flake-init:ro --entrypoint=/dev/flake-init two --check /bin/x"))
+    image(REF, "one")
+    fs.unlink(place.root .. "/no-volume")
+    place:put("/fragile", "")
+    local code, _, err = update("x")
+    assert.are.equal(1, code)
+    assert.matches("two and /a", err)
   end)
 
   it("leaves nothing of a first pull that does not work", function()
