@@ -41,7 +41,7 @@ ARCHIVE_LIBS = $(call pkg,--libs,libarchive)
 CRYPTO_LIBS = $(call pkg,--libs,libcrypto)
 
 BASE := error util strv
-DOC := doc doc_emit
+DOC := doc doc_emit doc_json utf8
 FLAKE := $(DOC) flake flake_schema paths state instance composed
 PLAN := plan hooks bytes relay
 PROCESS := $(patsubst src/%.c,%,$(wildcard src/process*.c))
@@ -111,10 +111,10 @@ $(B)/flake-relay: $(B)/pilots/relay_main.o $(PILOT_OBJS) $(call pobjs,$(ENGINES)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(YAML_LIBS)
 
 # Runs inside containers of any kind: static, and without sanitizers.
-$(B)/flake-init: pilots/init.c pilots/bytes.c pilots/bytes.h
+$(B)/flake-init: pilots/init.c pilots/bytes.c pilots/bytes.h src/utf8.c src/utf8.h
 	$(link)
 	$(Q)$(CC) $(CFLAGS) $(HARDEN) -std=c11 -D_GNU_SOURCE $(WARN) -static -s -o $@ \
-		pilots/init.c pilots/bytes.c
+		-iquote src pilots/init.c pilots/bytes.c src/utf8.c
 
 $(B)/%-pilot: $(B)/pilots/%-main.o $(PILOT_OBJS) $(call pobjs,$(ENGINES))
 	$(link)

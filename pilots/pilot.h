@@ -30,6 +30,7 @@ struct plan {
 	struct strv prepare; // to be run first: makes the composed image
 	struct strv start;   // to be run first: starts the instance
 	struct strv argv;    // what is executed
+	char *process;	     // what argv reads as /dev/fd/3; NULL: nothing
 };
 
 // The members of a plan by name, for whoever passes plans on: Lua and the relay.
