@@ -11,7 +11,7 @@ struct text {
 
 static void add(struct text *out, const char *s, size_t len)
 {
-	if (out->len + len + 1 > out->cap) {
+	if (!out->s || out->len + len + 1 > out->cap) {
 		out->cap = 2 * (out->len + len + 1);
 		out->s = xrealloc(out->s, out->cap);
 	}
