@@ -167,6 +167,7 @@ int plan_make(struct plan *plan, const struct flake *flake, const struct call *c
 			    ? call->tty == 1
 			    : isatty(STDIN_FILENO) && (plan->interactive || isatty(STDOUT_FILENO));
 	if (set_user(plan, app->user ? app->user : flake->user, err) < 0 ||
+	    share_apply(plan, flake, err) < 0 ||
 	    plan_expand(&plan->options, &flake->options, NULL, err) < 0)
 		return -1;
 	if (flake->resume || flake->attach || flake->base || flake->layers.n ||
@@ -214,6 +215,9 @@ void plan_free(struct plan *plan)
 	strv_free(&plan->options);
 	strv_free(&plan->env);
 	strv_free(&plan->args);
+	strv_free(&plan->mounts);
+	free(plan->workdir);
+	free(plan->run_user);
 	strv_free(&plan->files);
 	strv_free(&plan->argv);
 	*plan = (struct plan){ 0 };

@@ -3,6 +3,7 @@
 #include "bytes.h"
 #include "paths.h"
 #include "pilot.h"
+#include "podman_share.h"
 #include "util.h"
 
 // -t, -i, -ti, -it and the long forms without value: terminals are decided at each call.
@@ -112,6 +113,9 @@ static int compose(struct plan *plan, struct error *err)
 		strv_pushf(argv, "--label=flake-pilot.instance=%s", plan->instance);
 	for (size_t i = 0; i < plan->env.n; i++)
 		strv_pushf(argv, "--env=%s", plan->env.v[i]);
+	// Before the definition's options: those win.
+	if (podman_share(plan, err) < 0)
+		return -1;
 	add_options(plan);
 	if (!streq(plan->target, "/"))
 		strv_pushf(argv, "--entrypoint=%s", plan->target);

@@ -82,6 +82,7 @@ static void push_flake(lua_State *L, const struct flake *flake)
 	set_bool(L, "own", flake->own);
 	set_strv(L, "files", &flake->files);
 	set_strv(L, "options", &flake->options);
+	set_strv(L, "share", &flake->share);
 	set_strv(L, "layers", &flake->layers);
 	set_strv(L, "unknown", &flake->unknown);
 	lua_createtable(L, 0, 2);
@@ -152,6 +153,9 @@ static void push_plan(lua_State *L, const struct plan *plan)
 	set_bool(L, "own", plan->own);
 	set_strv(L, "options", &plan->options);
 	set_strv(L, "args", &plan->args);
+	set_strv(L, "mounts", &plan->mounts);
+	set_string(L, "workdir", plan->workdir);
+	set_string(L, "run_user", plan->run_user);
 	set_strv(L, "files", &plan->files);
 	set_strv(L, "argv", &plan->argv);
 	push_env(L, &plan->env);
@@ -241,7 +245,10 @@ static struct plan *check_plan(lua_State *L, int idx)
 	plan->debug = lu_opt_bool(L, idx, "debug", false);
 	plan->own = lu_opt_bool(L, idx, "own", false);
 	read_strv(L, idx, "options", &plan->options);
+	plan->workdir = xstrdup(lu_opt_string(L, idx, "workdir", NULL));
+	plan->run_user = xstrdup(lu_opt_string(L, idx, "run_user", NULL));
 	read_strv(L, idx, "args", &plan->args);
+	read_strv(L, idx, "mounts", &plan->mounts);
 	read_strv(L, idx, "files", &plan->files);
 	read_strv(L, idx, "argv", &plan->argv);
 	read_env(L, idx, &plan->env);

@@ -23,7 +23,8 @@ struct flake {
 	char *image;
 	char *user; // NULL: whoever calls
 	bool resume, attach;
-	bool own; // from the user's own directory
+	struct strv share; // what of the caller's surroundings the app gets
+	bool own;	   // from the user's own directory
 	struct flake_app *apps;
 	size_t napps;
 	struct strv options; // the engine's, as written
@@ -51,6 +52,12 @@ int flake_load(const char *name, const struct flake_where *where, struct flake *
 
 // The app called by that base name; the first one if there is none of that name.
 const struct flake_app *flake_app_of(const struct flake *flake, const char *command);
+
+// The words that `share` may hold, NULL-terminated.
+extern const char *const flake_share_words[];
+
+// Does the flake share that word?
+bool flake_shares(const struct flake *flake, const char *word);
 
 void flake_free(struct flake *flake);
 #define cleanup_flake __attribute__((cleanup(flake_free)))

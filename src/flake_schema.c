@@ -69,6 +69,32 @@ static int get_list(const struct walk *w, const struct node *map, const char *ke
 	return 0;
 }
 
+const char *const flake_share_words[] = { "cwd",       "home",	  "locale", "user",
+					  "ssh-agent", "display", NULL };
+
+static bool is_share_word(const char *word)
+{
+	for (const char *const *known = flake_share_words; *known; known++)
+		if (streq(*known, word))
+			return true;
+	return false;
+}
+
+static int get_share(const struct walk *w, const struct node *runtime)
+{
+	const struct node *list = doc_get(runtime, "share");
+	const struct strv *share = &w->flake->share;
+
+	if (get_list(w, runtime, "share", &w->flake->share) < 0)
+		return -1;
+	for (size_t i = 0; i < share->n; i++)
+		if (!is_share_word(share->v[i]))
+			return fail(w, list->items[i], share->v[i],
+				    "is nothing to share: cwd, home, locale, user, ssh-agent, "
+				    "display");
+	return 0;
+}
+
 // Remembers the keys of map that the schema does not name, as "place.key".
 static void note_unknown(struct flake *flake, const struct node *map, const char *place,
 			 const char *const *known)
@@ -136,7 +162,7 @@ static int read_include(const struct walk *w)
 
 static int read_v1_runtime(const struct walk *w, const struct node *container)
 {
-	static const char *const known[] = { "runas",  "resume",      "attach",
+	static const char *const known[] = { "runas",  "resume",      "attach", "share",
 					     "podman", "firecracker", NULL };
 	struct flake *flake = w->flake;
 	struct node *runtime;
@@ -146,7 +172,7 @@ static int read_v1_runtime(const struct walk *w, const struct node *container)
 	note_unknown(flake, runtime, "runtime", known);
 	if (get_text(w, runtime, "runas", &flake->user) < 0 ||
 	    get_bool(w, runtime, "resume", &flake->resume) < 0 ||
-	    get_bool(w, runtime, "attach", &flake->attach) < 0)
+	    get_bool(w, runtime, "attach", &flake->attach) < 0 || get_share(w, runtime) < 0)
 		return -1;
 	// The shipped template of older tools wrote "any" for "whoever calls".
 	if (flake->user && streq(flake->user, "any")) {
@@ -227,7 +253,7 @@ static int read_v2(const struct walk *w)
 		"version", "runtime", "engine", "static", "include", NULL
 	};
 	static const char *const in_runtime[] = { "name", "path_map", "base_layer", "layers",
-						  "user", "instance", NULL };
+						  "user", "instance", "share",	    NULL };
 	static const char *const in_engine[] = { "pilot", "args", "params", NULL };
 	struct flake *flake = w->flake;
 	struct node *runtime, *engine;
@@ -250,7 +276,8 @@ static int read_v2(const struct walk *w)
 	    get_list(w, runtime, "layers", &flake->layers) < 0 ||
 	    get_list(w, engine, "args", &flake->options) < 0 ||
 	    get_list(w, flake->doc, "static", &flake->include_tar) < 0 ||
-	    read_v2_instance(w, runtime) < 0 || read_path_map(w, runtime) < 0)
+	    read_v2_instance(w, runtime) < 0 || get_share(w, runtime) < 0 ||
+	    read_path_map(w, runtime) < 0)
 		return -1;
 	if (!flake->napps) {
 		cleanup_free char *host = xasprintf("/usr/bin/%s", flake->command);
@@ -267,6 +294,10 @@ static int check(const struct walk *w)
 
 	if (flake->resume && flake->attach)
 		return fail(w, flake->doc, "resume", "and 'attach' exclude each other");
+	if ((flake->resume || flake->attach) && flake_shares(flake, "cwd"))
+		return fail(w, flake->doc, "share",
+			    "cannot hold 'cwd' beside resume or attach: an instance is started "
+			    "once and cannot follow the caller's directory");
 	if (streq(flake->engine, "podman") && flake->image[0] == '-')
 		return fail(w, flake->doc, "name", "must not begin with '-'");
 	return 0;
