@@ -12,8 +12,6 @@
 
 #define ZONES "/usr/share/zoneinfo/"
 
-extern char **environ;
-
 // The path for a message: no control characters for the terminal.
 static char *printable(const char *path)
 {

@@ -297,5 +297,11 @@ int luaopen_flake_pilot(lua_State *L)
 	lua_pushliteral(L, "flake.yaml");
 	lua_call(L, 1, 0);
 	luaL_newlib(L, functions);
+	lua_newtable(L);
+	for (lua_Integer i = 0; flake_share_words[i]; i++) {
+		lua_pushstring(L, flake_share_words[i]);
+		lua_rawseti(L, -2, i + 1);
+	}
+	lua_setfield(L, -2, "share_words");
 	return 1;
 }

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- flake-ctl podman register: from options to a definition of schema version 1.
+local export_find = require "flake.export_find"
 local fs = require "flake.fs"
 local image = require "flake.image"
 local process = require "flake.process"
@@ -8,6 +9,18 @@ local yaml = require "flake.yaml"
 
 local function base(path)
   return path:match("([^/]*)$")
+end
+
+-- The words of --share, each once; nil: none.
+local function share_of(opts)
+  local list, seen = yaml.list {}, {}
+  for _, words in ipairs(opts.share) do
+    for word in words:gmatch("[^,]+") do
+      if not seen[word] then table.insert(list, word) end
+      seen[word] = true
+    end
+  end
+  return #list > 0 and list or nil
 end
 
 -- Definition keys of schema version 1, as `register` of older tools writes them.
@@ -20,6 +33,7 @@ local function definition(opts, apps)
       runas = opts.run_as or yaml.null,
       resume = false,
       attach = false,
+      share = share_of(opts),
       podman = yaml.list(opts.opt),
     },
   }
@@ -48,9 +62,7 @@ local function warn(opts, ctx)
   end
 end
 
---- flake-ctl podman register
-return function(opts, ctx)
-  if opts.info then return image.print_info(opts.container, ctx.out) end
+local function check(opts)
   if #opts.app == 0 then return nil, "register needs --app PATH (or --info)", "EUSAGE" end
   if opts.target and #opts.app > 1 and opts.target ~= "/" then
     return nil, "--target goes with one --app only", "EUSAGE"
@@ -58,13 +70,35 @@ return function(opts, ctx)
   if opts.run_as and not opts.root and not fs.user(opts.run_as) then
     return nil, ("--run-as: there is no user '%s'"):format(opts.run_as), "EUSAGE"
   end
+  local shared = ("," .. table.concat(opts.share, ",") .. ",")
+  if (opts.resume or opts.attach) and shared:find(",cwd,", 1, true) then
+    return nil, "--share cwd excludes --resume and --attach: an instance is started once and "
+      .. "cannot follow the caller's directory", "EUSAGE"
+  end
+  return true
+end
+
+-- Returns as registry.register does.
+local function register(opts, ctx, apps)
+  local def = { name = opts.name or base(opts.app[1]), engine = "podman", image = opts.container,
+    apps = apps, doc = definition(opts, apps) }
+  local function note(text) ctx.err:write("flake-ctl: warning: ", text, "\n") end
+  local message, code
+  def.exports, message, code = export_find.find(def, opts, opts.run_as, note)
+  if not def.exports then return nil, message, code end
+  return registry.register(def, { root = opts.root, user = opts.user, force = opts.force,
+    pilot = ctx.info.bindir .. "/podman-pilot", warn = note })
+end
+
+--- flake-ctl podman register
+return function(opts, ctx)
+  if opts.info then return image.print_info(opts.container, ctx.out) end
+  local ok, message, code = check(opts)
+  if not ok then return nil, message, code end
   for i, option in ipairs(opts.opt) do opts.opt[i] = option:gsub("^\\", "") end
   local apps = {}
   for i, path in ipairs(opts.app) do apps[i] = { path = path, target = opts.target or path } end
-  local def = { name = opts.name or base(opts.app[1]), engine = "podman", image = opts.container,
-    apps = apps, doc = definition(opts, apps) }
-  local ok, message, code = registry.register(def, { root = opts.root, user = opts.user,
-    force = opts.force, pilot = ctx.info.bindir .. "/podman-pilot" })
+  ok, message, code = register(opts, ctx, apps)
   if not ok then
     local hint = code == "EEXIST" and "--force replaces a flake, never a foreign file" or nil
     return nil, message, code, hint

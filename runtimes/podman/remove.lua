@@ -7,21 +7,25 @@ local function base(path)
   return path:match("([^/]*)$")
 end
 
-local function remove_app(opts)
-  local ok, message, code = registry.remove(base(opts.app),
-    { root = opts.root, user = opts.user, force = opts.force, app = opts.app })
+-- Options of registry.remove.
+local function how(opts, ctx)
+  return { root = opts.root, user = opts.user, force = opts.force, app = opts.app,
+    warn = function(text) ctx.err:write("flake-ctl: warning: ", text, "\n") end }
+end
+
+local function remove_app(opts, ctx)
+  local ok, message, code = registry.remove(base(opts.app), how(opts, ctx))
   if not ok then return nil, message, code end
   return 0
 end
 
-local function remove_container(opts)
+local function remove_container(opts, ctx)
   local rows, message, code = registry.list(opts)
   if not rows then return nil, message, code end
   for _, row in ipairs(rows) do
     if row.image == opts.container then
       local ok
-      ok, message, code = registry.remove(row.name,
-        { root = opts.root, user = opts.user, force = opts.force })
+      ok, message, code = registry.remove(row.name, how(opts, ctx))
       if not ok then return nil, message, code end
     end
   end
@@ -30,10 +34,10 @@ local function remove_container(opts)
 end
 
 --- flake-ctl podman remove
-return function(opts)
+return function(opts, ctx)
   if (opts.app == nil) == (opts.container == nil) then
     return nil, "remove needs either --app PATH or --container IMAGE", "EUSAGE"
   end
-  if opts.app then return remove_app(opts) end
-  return remove_container(opts)
+  if opts.app then return remove_app(opts, ctx) end
+  return remove_container(opts, ctx)
 end
