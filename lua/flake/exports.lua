@@ -123,8 +123,25 @@ function M.add_steps(steps, files, dir, name, base)
   end
 end
 
+-- Temporary files that a killed registration left beside what is owned.
+local function sweep(owned, base)
+  local names = {}
+  for path in pairs(owned) do
+    local dir, name = (base .. "/" .. path):match("^(.*)/([^/]*)$")
+    names[dir] = names[dir] or {}
+    names[dir][name] = true
+  end
+  for dir, known in pairs(names) do
+    for _, entry in ipairs(fs.list(dir) or {}) do
+      local name = entry:match("^(.*)%.tmp%.%w+$")
+      if name and known[name] then fs.unlink(dir .. "/" .. entry) end
+    end
+  end
+end
+
 -- Removes what is owned and not in keep; what somebody has changed stays.
 local function drop(owned, keep, base, warn)
+  sweep(owned, base)
   for path, digests in pairs(owned) do
     local full = base .. "/" .. path
     local unchanged = not keep[path] and is_unchanged(full, digests)

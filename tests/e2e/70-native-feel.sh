@@ -26,8 +26,8 @@ feel_image() {
 	echo svg >"$tree/usr/share/icons/hicolor/scalable/apps/joe.svg"
 	printf '.TH JOE 1\n.SH NAME\njoe \\- an editor of the image\n' | gzip >"$tree/usr/share/man/man1/joe.1.gz"
 	echo '.TH JOE 8' >"$tree/usr/share/man/man8/joe-admin.8"
-	ln -s /etc/passwd "$tree/usr/share/man/man8/joe-evil.8"
-	ln -s ../../../../../../etc/shadow "$tree/usr/share/man/man8/joe-shadow.8"
+	ln -sf /etc/passwd "$tree/usr/share/man/man8/joe-evil.8"
+	ln -sf ../../../../../../etc/shadow "$tree/usr/share/man/man8/joe-shadow.8"
 	echo 'complete -W "one two" joe' >"$tree/usr/share/bash-completion/completions/joe"
 	echo '#compdef joe' >"$tree/usr/share/zsh/vendor-completions/_joe"
 	echo 'complete -c joe -a one' >"$tree/usr/share/fish/vendor_completions.d/joe.fish"
@@ -324,4 +324,19 @@ check "and they go with his flake" [ -z "$(find /home/feeler/.local/share/{appli
 joe --desktop --man
 run flake-ctl podman remove --force --container "$FEEL"
 check "removing the image removes the exports of its flakes" [ -z "$(exported)" ]
+
+# kill -9 at every third system call that changes the file system.
+feel_image
+steps=0 cured=0
+calls=rename,renameat,renameat2,link,linkat,symlink,symlinkat,mkdir,mkdirat,fsync,fchmod
+for n in $(seq 1 3 100); do
+	strace -qq -o /dev/null -e "trace=$calls" -e "inject=$calls:signal=SIGKILL:when=$n" \
+		flake-ctl podman register --container "$FEEL" --app /usr/bin/joe --completion >/dev/null 2>&1
+	[ $? = 0 ] && break
+	steps=$((steps + 1))
+	joe --force --completion 2>"$err" && [ "$(exported | wc -l)" = 3 ] && flake-ctl podman remove --app /usr/bin/joe &&
+		[ -z "$(exported)" ] && cured=$((cured + 1))
+done 2>/dev/null
+check "kill -9 at $steps steps of an export is cured by --force" [ $steps -ge 6 -a $cured = $steps ]
+podman rm --all --force >/dev/null 2>&1
 cd "$ROOT" || exit 1

@@ -143,6 +143,14 @@ describe("exports", function()
     end
   end)
 
+  it("and what a killed registration left beside them are removed", function()
+    register("--app", "/usr/bin/joe", "--man")
+    place:put("/usr/local/share/man/man1/joe.1.gz.tmp.AbCdEf", "half")
+    place:put("/usr/local/share/man/man1/other.1.gz.tmp.AbCdEf", "somebody's")
+    assert.are.equal(0, (place:ctl("podman", "remove", "--app", "/usr/bin/joe")))
+    assert.are.same({ "man/man1/other.1.gz.tmp.AbCdEf" }, exported())
+  end)
+
   it("take the names of the command", function()
     assert.are.equal(0, (register("my", "--app", "/opt/j", "--target", "/usr/bin/joe", "--man",
       "--desktop")))
