@@ -42,23 +42,27 @@ CRYPTO_LIBS = $(call pkg,--libs,libcrypto)
 
 BASE := error util strv
 DOC := doc doc_emit
-FLAKE := $(DOC) flake flake_schema paths
-PLAN := plan hooks bytes share podman_share
+FLAKE := $(DOC) flake flake_schema paths state instance composed
+PLAN := plan hooks bytes relay share
 PROCESS := $(patsubst src/%.c,%,$(wildcard src/process*.c))
 FS := $(patsubst src/%.c,%,$(wildcard src/fs*.c))
 HTTP := http http_download
 ARCHIVE := $(patsubst src/%.c,%,$(wildcard src/archive*.c))
 BIND_PROCESS := $(patsubst src/%.c,%,$(wildcard src/bind_proc*.c))
+BIND_PILOT := bind_pilot bind_plan bind_state
 BIND_FS := $(patsubst src/%.c,%,$(wildcard src/bind_fs*.c))
 PILOTS := podman
+# An engine may have more files than the one of its name.
+ENGINES := $(filter-out %_main,$(patsubst pilots/%.c,%,$(wildcard $(PILOTS:%=pilots/%*.c))))
 MODULES := process fs yaml pilot http archive
 
 objs = $(patsubst %,$(B)/src/%.o,$(1))
 pobjs = $(patsubst %,$(B)/pilots/%.o,$(1))
 
-HOST_OBJS := $(call objs,$(BASE) $(FLAKE) $(PROCESS) $(FS) lua_util bind_yaml bind_pilot \
-	$(BIND_PROCESS) $(BIND_FS)) $(call pobjs,$(PLAN) $(PILOTS))
-PROGRAMS := $(B)/flake-ctl $(B)/flake-launch $(B)/flake-init $(PILOTS:%=$(B)/%-pilot)
+HOST_OBJS := $(call objs,$(BASE) $(FLAKE) $(PROCESS) $(FS) lua_util bind_yaml $(BIND_PILOT) \
+	$(BIND_PROCESS) $(BIND_FS)) $(call pobjs,$(PLAN) $(ENGINES))
+PILOT_OBJS := $(call pobjs,$(PLAN)) $(call objs,$(BASE) $(FLAKE) $(PROCESS))
+PROGRAMS := $(B)/flake-ctl $(B)/flake-launch $(B)/flake-relay $(B)/flake-init $(PILOTS:%=$(B)/%-pilot)
 SO := $(MODULES:%=$(B)/flake/%.so)
 UNITS := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
 MAN := $(wildcard doc/man/*.[1-8])
@@ -102,14 +106,17 @@ $(B)/flake-launch: $(B)/src/launch.o $(HOST_OBJS)
 	$(link)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -Wl,-E $(LUA_LIBS) $(YAML_LIBS)
 
+$(B)/flake-relay: $(B)/pilots/relay_main.o $(PILOT_OBJS) $(call pobjs,$(ENGINES))
+	$(link)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(YAML_LIBS)
+
 # Runs inside containers of any kind: static, and without sanitizers.
 $(B)/flake-init: pilots/init.c pilots/bytes.c pilots/bytes.h
 	$(link)
 	$(Q)$(CC) $(CFLAGS) $(HARDEN) -std=c11 -D_GNU_SOURCE $(WARN) -static -s -o $@ \
 		pilots/init.c pilots/bytes.c
 
-$(B)/%-pilot: $(B)/pilots/%-main.o $(B)/pilots/%.o $(call pobjs,$(PLAN)) \
-		$(call objs,$(BASE) $(FLAKE))
+$(B)/%-pilot: $(B)/pilots/%-main.o $(PILOT_OBJS) $(call pobjs,$(ENGINES))
 	$(link)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(YAML_LIBS)
 
@@ -117,8 +124,8 @@ $(B)/flake/process.so: $(call objs,$(BASE) lua_util $(PROCESS) $(BIND_PROCESS))
 $(B)/flake/fs.so: $(call objs,$(BASE) lua_util $(FS) $(BIND_FS))
 $(B)/flake/yaml.so: $(call objs,$(BASE) lua_util $(DOC) bind_yaml)
 $(B)/flake/yaml.so: SO_LIBS = $(YAML_LIBS)
-$(B)/flake/pilot.so: $(call objs,$(BASE) lua_util $(FLAKE) bind_yaml bind_pilot) \
-	$(call pobjs,$(PLAN) $(PILOTS))
+$(B)/flake/pilot.so: $(call objs,$(BASE) lua_util $(FLAKE) $(PROCESS) bind_yaml $(BIND_PILOT)) \
+	$(call pobjs,$(PLAN) $(ENGINES))
 $(B)/flake/pilot.so: SO_LIBS = $(YAML_LIBS)
 $(B)/flake/http.so: $(call objs,$(BASE) lua_util $(HTTP) bind_http)
 $(B)/flake/http.so: SO_LIBS = $(CURL_LIBS) $(CRYPTO_LIBS)
@@ -130,7 +137,7 @@ $(SO):
 
 # --- tests ---------------------------------------------------------------------------------------
 
-UNIT_OBJS := $(call objs,$(BASE) $(FLAKE) $(PROCESS) $(FS) $(ARCHIVE)) $(call pobjs,$(PLAN) $(PILOTS))
+UNIT_OBJS := $(call objs,$(BASE) $(FLAKE) $(PROCESS) $(FS) $(ARCHIVE)) $(call pobjs,$(PLAN) $(ENGINES))
 $(B)/unit/%: tests/unit/%.c $(UNIT_OBJS)
 	$(link)
 	$(Q)$(CC) $(ALL_CFLAGS) -MF $@.d -iquote pilots $(ALL_LDFLAGS) -o $@ $< $(UNIT_OBJS) -lcmocka \
@@ -180,7 +187,7 @@ install: build
 		$(DESTDIR)$(FLAKESDIR) $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man8
 	$(INSTALL) -m 755 $(B)/flake-ctl $(PILOTS:%=$(B)/%-pilot) $(DESTDIR)$(BINDIR)
 	ln -sf flake-ctl $(DESTDIR)$(BINDIR)/flake-ctl-podman
-	$(INSTALL) -m 755 $(B)/flake-launch $(B)/flake-init $(DESTDIR)$(LIBDIR)
+	$(INSTALL) -m 755 $(B)/flake-launch $(B)/flake-relay $(B)/flake-init $(DESTDIR)$(LIBDIR)
 	$(INSTALL) -m 644 $(SO) $(DESTDIR)$(LIBDIR)/flake
 	for d in lua lua/flake lua/flake/commands runtimes runtimes/podman; do \
 		$(INSTALL) -d $(DESTDIR)$(SHAREDIR)/$$d; \

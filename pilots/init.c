@@ -24,6 +24,14 @@ static int fail(const char *what, int code)
 	return code;
 }
 
+// The app itself, without a process of ours: a call into a container whose process 1 is another one
+// (podman exec, crun exec), or that shares its host's processes.
+static int become_app(char **argv)
+{
+	execvp(argv[0], argv);
+	return fail(argv[0], errno == ENOENT ? 127 : 126);
+}
+
 static void run_app(char **argv, const sigset_t *old)
 {
 	setpgid(0, 0);
@@ -31,8 +39,20 @@ static void run_app(char **argv, const sigset_t *old)
 		tcsetpgrp(STDIN_FILENO, getpid());
 	signal(SIGTTOU, SIG_DFL);
 	sigprocmask(SIG_SETMASK, old, NULL);
-	execvp(argv[0], argv);
-	_exit(fail(argv[0], errno == ENOENT ? 127 : 126));
+	_exit(become_app(argv));
+}
+
+// Process 1 of a container that is only there for calls into it: reaps, until it is told to end.
+static int hold(const sigset_t *all)
+{
+	for (;;) {
+		int sig = sigwaitinfo(all, NULL);
+
+		if (sig == SIGTERM || sig == SIGINT || sig == SIGHUP || sig == SIGQUIT)
+			return 0;
+		while (waitpid(-1, NULL, WNOHANG) > 0)
+			;
+	}
 }
 
 // Reaps what has ended; the app's end is ours. A stopped app goes on: nobody outside could
@@ -56,6 +76,7 @@ static void reap(pid_t app)
 
 int main(int argc, char **argv)
 {
+	const char *self = argc > 0 ? argv[0] : "";
 	sigset_t all, old;
 	pid_t app;
 
@@ -68,8 +89,12 @@ int main(int argc, char **argv)
 	}
 	for (char **arg = argv; *arg; arg++)
 		bytes_decode(*arg);
+	if (getpid() != 1)
+		return become_app(argv);
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, &old);
+	if (strcmp(argv[0], self) == 0 && argv[1] && strcmp(argv[1], "--hold") == 0)
+		return hold(&all);
 	signal(SIGTTOU, SIG_IGN);
 	app = fork();
 	if (app < 0)

@@ -69,11 +69,12 @@ static int run_launcher(char *const *argv, struct error *err)
 			 launcher ? launcher : "flake-launch");
 }
 
-static void show(const struct plan *plan)
+static void show(const struct strv *argv)
 {
-	for (size_t i = 0; i < plan->argv.n; i++)
-		fprintf(stderr, "%s%s", i ? " " : "+ ", plan->argv.v[i]);
-	fputc('\n', stderr);
+	for (size_t i = 0; i < argv->n; i++)
+		fprintf(stderr, "%s%s", i ? " " : "+ ", argv->v[i]);
+	if (argv->n)
+		fputc('\n', stderr);
 }
 
 int main(int argc, char **argv)
@@ -83,6 +84,7 @@ int main(int argc, char **argv)
 	cleanup_plan struct plan plan = { 0 };
 	struct call call = { .args = argc > 0 ? argv + 1 : NULL, .tty = -1 };
 	const char *name = argc > 0 ? path_base(argv[0]) : "";
+	int code;
 
 	if (!*name || str_ends(name, "-pilot"))
 		return explain();
@@ -97,8 +99,11 @@ int main(int argc, char **argv)
 		return complain(name, &err, EXIT_REFUSED);
 	if (plan_make(&plan, &flake, &call, &PILOT_ENGINE, &err) < 0)
 		return complain(name, &err, EXIT_REFUSED);
-	if (plan.debug || getenv("PILOT_DEBUG"))
-		show(&plan);
-	plan_run(&plan, &err);
-	return complain(name, &err, EXIT_ENGINE);
+	if (plan.debug || getenv("PILOT_DEBUG")) {
+		show(&plan.prepare);
+		show(&plan.start);
+		show(&plan.argv);
+	}
+	code = plan_run(&plan, &PILOT_ENGINE, &err);
+	return code >= 0 ? code : complain(name, &err, EXIT_ENGINE);
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "error.h"
 #include "flake.h"
@@ -20,6 +21,8 @@ struct plan {
 	bool tty;	// stdin and stdout are terminals
 	bool remove, progress, interactive, skip_missing_volumes, debug; // pilot arguments
 	bool own;	     // from the user's own definitions
+	bool resume, attach; // calls share a running instance
+	bool composed;	     // the image is made of parts (composed.h)
 	struct strv options; // the engine's, expanded, one token each
 	struct strv env;     // NAME=VALUE for the app
 	struct strv args;    // the app's
@@ -27,8 +30,24 @@ struct plan {
 	char *workdir;	     // inside; NULL: the image's
 	char *run_user;	     // UID:GID inside; NULL: the image's
 	struct strv files;   // that decided
+	struct strv prepare; // to be run first: makes the composed image
+	struct strv start;   // to be run first: starts the instance
 	struct strv argv;    // what is executed
 };
+
+// The members of a plan by name, for whoever passes plans on: Lua and the relay.
+struct plan_field {
+	const char *name;
+	enum { PLAN_TEXT, PLAN_FLAG, PLAN_LIST } type;
+	bool decides; // is input of compose, not its result
+	size_t offset;
+};
+extern const struct plan_field plan_fields[]; // the last has no name
+
+static inline void *plan_member(const struct plan *plan, const struct plan_field *field)
+{
+	return (char *)plan + field->offset;
+}
 
 // A call: which name, with what arguments, on which descriptors.
 struct call {
@@ -38,8 +57,12 @@ struct call {
 
 struct engine {
 	const char *name;
-	// Fills plan->argv from everything else in the plan.
+	// Fills plan->prepare, start and argv from everything else in the plan.
 	int (*compose)(struct plan *plan, struct error *err);
+	// Runs what has to be run first, so that argv can be executed. May be NULL.
+	int (*ready)(struct plan *plan, struct error *err);
+	// Ends the instance. May be NULL.
+	int (*end)(const struct plan *plan, struct error *err);
 };
 
 extern const struct engine engine_podman;
@@ -48,9 +71,10 @@ extern const struct engine engine_podman;
 int plan_make(struct plan *plan, const struct flake *flake, const struct call *call,
 	      const struct engine *engine, struct error *err);
 
-// Replaces this process by plan->argv; returns only on failure. Another user's process gets a
+// Gets the plan ready and replaces this process by plan->argv; returns only on failure, or the exit
+// code of a call that ends its instance (%remove), for which we stay. Another user's process gets a
 // minimal environment.
-int plan_run(const struct plan *plan, struct error *err);
+int plan_run(struct plan *plan, const struct engine *engine, struct error *err);
 
 void plan_free(struct plan *plan);
 #define cleanup_plan __attribute__((cleanup(plan_free)))
@@ -69,6 +93,11 @@ size_t plan_take_pilot_args(struct plan *plan, char *const *args);
 
 // Is there a launch or exit hook for the flake? One directory look-up a place.
 bool hooks_present(const struct flake *flake);
+
+// For the way through sudo: an argument vector for flake-relay that holds the whole plan, and the
+// way back.
+void relay_pack(struct strv *argv, const struct plan *plan);
+int relay_unpack(struct plan *plan, int argc, char **argv, struct error *err);
 
 // Exit code that stands for an error of flake_load or plan_*.
 int exit_code_of(const struct error *err);

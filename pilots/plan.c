@@ -4,10 +4,33 @@
 #include <pwd.h>
 
 #include "pilot.h"
+#include "process.h"
 #include "util.h"
 
 // Linux's MAX_ARG_STRLEN: one argument of execve cannot be longer.
 enum { MAX_TOKEN = 128 * 1024 };
+
+#define FIELD(type, decides, member)                                                               \
+	{                                                                                          \
+#member, type, decides, offsetof(struct plan, member)                              \
+	}
+
+const struct plan_field plan_fields[] = {
+	FIELD(PLAN_TEXT, true, flake),	     FIELD(PLAN_TEXT, true, command),
+	FIELD(PLAN_TEXT, true, engine),	     FIELD(PLAN_TEXT, true, image),
+	FIELD(PLAN_TEXT, true, target),	     FIELD(PLAN_TEXT, false, user),
+	FIELD(PLAN_TEXT, true, instance),    FIELD(PLAN_FLAG, true, tty),
+	FIELD(PLAN_FLAG, true, remove),	     FIELD(PLAN_FLAG, true, progress),
+	FIELD(PLAN_FLAG, true, interactive), FIELD(PLAN_FLAG, true, skip_missing_volumes),
+	FIELD(PLAN_FLAG, true, debug),	     FIELD(PLAN_FLAG, true, own),
+	FIELD(PLAN_FLAG, true, resume),	     FIELD(PLAN_FLAG, true, attach),
+	FIELD(PLAN_FLAG, true, composed),    FIELD(PLAN_LIST, true, options),
+	FIELD(PLAN_LIST, true, env),	     FIELD(PLAN_LIST, true, args),
+	FIELD(PLAN_LIST, true, mounts),	     FIELD(PLAN_TEXT, true, workdir),
+	FIELD(PLAN_TEXT, true, run_user),    FIELD(PLAN_LIST, false, files),
+	FIELD(PLAN_LIST, false, prepare),    FIELD(PLAN_LIST, false, start),
+	FIELD(PLAN_LIST, false, argv),	     { 0 },
+};
 
 static bool is_instance_name(const char *s)
 {
@@ -154,6 +177,7 @@ int plan_make(struct plan *plan, const struct flake *flake, const struct call *c
 	      const struct engine *engine, struct error *err)
 {
 	const struct flake_app *app = flake_app_of(flake, flake->command);
+	const struct flake_instance *instance = app->instance ? app->instance : &flake->instance;
 
 	plan->flake = xstrdup(flake->name);
 	plan->command = xstrdup(flake->command);
@@ -161,6 +185,10 @@ int plan_make(struct plan *plan, const struct flake *flake, const struct call *c
 	plan->image = xstrdup(flake->image);
 	plan->target = xstrdup(app->target ? app->target : app->path);
 	plan->own = flake->own;
+	plan->resume = instance->resume;
+	plan->attach = instance->attach;
+	plan->composed = flake->base || flake->layers.n || flake->include_tar.n ||
+			 flake->include_path.n || flake->check_host_dependencies;
 	strv_append(&plan->files, &flake->files);
 	take_args(plan, call->args);
 	plan->tty = call->tty >= 0
@@ -170,10 +198,6 @@ int plan_make(struct plan *plan, const struct flake *flake, const struct call *c
 	    share_apply(plan, flake, err) < 0 ||
 	    plan_expand(&plan->options, &flake->options, NULL, err) < 0)
 		return -1;
-	if (flake->resume || flake->attach || flake->base || flake->layers.n ||
-	    flake->include_tar.n || flake->include_path.n)
-		return error_set(err, ENOTSUP, "%s: resume, attach, layers and includes",
-				 flake->file);
 	return engine ? engine->compose(plan, err) : 0;
 }
 
@@ -185,12 +209,10 @@ static void keep_env(struct strv *env, const char *name)
 		strv_pushf(env, "%s=%s", name, value);
 }
 
-int plan_run(const struct plan *plan, struct error *err)
+static int plan_exec(const struct plan *plan, struct error *err)
 {
 	cleanup_strv struct strv env = { 0 };
 
-	if (!plan->argv.n)
-		return error_set(err, ERR_FLAKE, "engine '%s' has no pilot", plan->engine);
 	if (plan->user) {
 		strv_push(&env,
 			  "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
@@ -203,23 +225,39 @@ int plan_run(const struct plan *plan, struct error *err)
 	return error_set(err, errno, "cannot run %s", plan->argv.v[0]);
 }
 
+// Stays until the call is over, then ends the instance; the call's exit code.
+static int run_and_end(const struct plan *plan, const struct engine *engine, struct error *err)
+{
+	struct process_spec spec = { .argv = (const char *const *)plan->argv.v,
+				     .fds = { -1, -1, -1 } };
+	struct process_status status = { 0 };
+
+	if (process_supervise(&spec, &status, NULL, err) < 0 || engine->end(plan, err) < 0)
+		return -1;
+	return status.signal ? 128 + status.signal : status.code;
+}
+
+int plan_run(struct plan *plan, const struct engine *engine, struct error *err)
+{
+	if (!engine || !plan->argv.n)
+		return error_set(err, ERR_FLAKE, "engine '%s' has no pilot", plan->engine);
+	if (plan->user)
+		return plan_exec(plan, err);
+	if (engine->ready && engine->ready(plan, err) < 0)
+		return -1;
+	if (plan->remove && (plan->resume || plan->attach) && engine->end)
+		return run_and_end(plan, engine, err);
+	return plan_exec(plan, err);
+}
+
 void plan_free(struct plan *plan)
 {
-	free(plan->flake);
-	free(plan->command);
-	free(plan->engine);
-	free(plan->image);
-	free(plan->target);
-	free(plan->user);
-	free(plan->instance);
-	strv_free(&plan->options);
-	strv_free(&plan->env);
-	strv_free(&plan->args);
-	strv_free(&plan->mounts);
-	free(plan->workdir);
-	free(plan->run_user);
-	strv_free(&plan->files);
-	strv_free(&plan->argv);
+	for (const struct plan_field *f = plan_fields; f->name; f++) {
+		if (f->type == PLAN_TEXT)
+			free(*(char **)plan_member(plan, f));
+		else if (f->type == PLAN_LIST)
+			strv_free(plan_member(plan, f));
+	}
 	*plan = (struct plan){ 0 };
 }
 

@@ -49,7 +49,8 @@ static char *csv_field(const char *name, const char *value)
 	return out;
 }
 
-static int push_mount(struct plan *plan, const char *mount, struct error *err)
+static int push_mount(struct strv *argv, const struct plan *plan, const char *mount,
+		      struct error *err)
 {
 	bool readonly = str_starts(mount, "ro:");
 	const char *path = mount + 3;
@@ -60,13 +61,13 @@ static int push_mount(struct plan *plan, const char *mount, struct error *err)
 	if (has_volume_at(&plan->options, path))
 		return 0;
 	if (!strchr(path, ':')) {
-		strv_pushf(&plan->argv, "--volume=%s:%s%s", path, path, readonly ? ":ro" : "");
+		strv_pushf(argv, "--volume=%s:%s%s", path, path, readonly ? ":ro" : "");
 		return 0;
 	}
 	// --volume cannot hold such a path.
 	source = csv_field("source", path);
 	destination = csv_field("destination", path);
-	strv_pushf(&plan->argv, "--mount=type=bind,%s,%s%s", source, destination,
+	strv_pushf(argv, "--mount=type=bind,%s,%s%s", source, destination,
 		   readonly ? ",readonly" : "");
 	return 0;
 }
@@ -94,20 +95,20 @@ static int engine_user(const struct plan *plan, uid_t *uid, struct error *err)
 
 // Programs look up their user's name and home. podman has no entry for users that are only known
 // outside, and would write one without either.
-static void push_passwd_entry(struct plan *plan, uid_t uid)
+static void push_passwd_entry(struct strv *argv, const struct plan *plan, uid_t uid)
 {
 	const struct passwd *pw = uid ? getpwuid(uid) : NULL;
 	const char *home = env_of(plan, "HOME");
 
 	if (!pw || strchr(pw->pw_name, ':') || (home && strchr(home, ':')))
 		return;
-	strv_pushf(&plan->argv, "--passwd-entry=%s:*:%s:%s:%s:/bin/sh", pw->pw_name, plan->run_user,
+	strv_pushf(argv, "--passwd-entry=%s:*:%s:%s:%s:/bin/sh", pw->pw_name, plan->run_user,
 		   pw->pw_name, home ? home : "/");
 }
 
 // Rootless podman can give its own user's files only, through keep-id. The image may name another
 // user, so --user is given in both cases.
-static int push_user(struct plan *plan, struct error *err)
+static int push_user(struct strv *argv, const struct plan *plan, struct error *err)
 {
 	unsigned long uid;
 	uid_t engine = 0;
@@ -127,15 +128,15 @@ static int push_user(struct plan *plan, struct error *err)
 				 "have files of user %lu",
 				 plan->flake, plan->user ? plan->user : "", uid);
 	if (engine != 0)
-		strv_push(&plan->argv, "--userns=keep-id");
-	strv_pushf(&plan->argv, "--user=%s", plan->run_user);
+		strv_push(argv, "--userns=keep-id");
+	strv_pushf(argv, "--user=%s", plan->run_user);
 	if (engine == 0)
-		push_passwd_entry(plan, (uid_t)uid);
+		push_passwd_entry(argv, plan, (uid_t)uid);
 	return 0;
 }
 
 // The entries of an Xauthority file are looked up by host name.
-static void push_hostname(struct plan *plan)
+static void push_hostname(struct strv *argv, const struct plan *plan)
 {
 	char name[HOST_NAME_MAX + 1];
 
@@ -144,16 +145,16 @@ static void push_hostname(struct plan *plan)
 		    str_starts(plan->options.v[i], "--pod"))
 			return;
 	if (env_of(plan, "XAUTHORITY") && gethostname(name, sizeof(name)) == 0)
-		strv_pushf(&plan->argv, "--hostname=%s", name);
+		strv_pushf(argv, "--hostname=%s", name);
 }
 
-int podman_share(struct plan *plan, struct error *err)
+int podman_share(struct strv *argv, const struct plan *plan, struct error *err)
 {
 	for (size_t i = 0; i < plan->mounts.n; i++)
-		if (push_mount(plan, plan->mounts.v[i], err) < 0)
+		if (push_mount(argv, plan, plan->mounts.v[i], err) < 0)
 			return -1;
 	if (plan->workdir)
-		strv_pushf(&plan->argv, "--workdir=%s", plan->workdir);
-	push_hostname(plan);
-	return push_user(plan, err);
+		strv_pushf(argv, "--workdir=%s", plan->workdir);
+	push_hostname(argv, plan);
+	return push_user(argv, plan, err);
 }

@@ -4,5 +4,5 @@
 
 #include "pilot.h"
 
-// Appends them to plan->argv.
-int podman_share(struct plan *plan, struct error *err);
+// Appends them to argv.
+int podman_share(struct strv *argv, const struct plan *plan, struct error *err);

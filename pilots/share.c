@@ -233,6 +233,22 @@ static int share_display(struct plan *plan, struct error *err)
 	return share_x11(plan, err) < 0 ? -1 : share_wayland(plan, err);
 }
 
+// An instance of another user's podman serves every caller: what the first one shares, all would
+// have.
+static int check_instance(const struct plan *plan, const struct flake *flake, struct error *err)
+{
+	static const char *const personal[] = { "home", "user", "ssh-agent", "display", NULL };
+
+	for (size_t i = 0; plan->user && (plan->resume || plan->attach) && personal[i]; i++)
+		if (flake_shares(flake, personal[i]))
+			return error_set(
+				err, ERR_FLAKE,
+				"flake '%s' cannot share '%s': it runs as '%s' and keeps an "
+				"instance, which serves other callers, too",
+				plan->flake, personal[i], plan->user);
+	return 0;
+}
+
 int share_apply(struct plan *plan, const struct flake *flake, struct error *err)
 {
 	// The home directory first: it holds most of the others.
@@ -245,6 +261,8 @@ int share_apply(struct plan *plan, const struct flake *flake, struct error *err)
 		{ "ssh-agent", share_ssh_agent }, { "display", share_display },
 	};
 
+	if (check_instance(plan, flake, err) < 0)
+		return -1;
 	for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++)
 		if (flake_shares(flake, parts[i].word) && parts[i].share(plan, err) < 0)
 			return -1;

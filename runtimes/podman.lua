@@ -62,6 +62,10 @@ return {
         end, about = "Program in the image (default: as --app); /: the image's entry point." },
         { name = "opt", multiple = true, dash_values = true, metavar = "OPTION",
           about = "Option for podman run, 'OPTION VALUE'; may be repeated." },
+        { name = "resume", flag = true,
+          about = "The first call starts an instance, later calls run in it." },
+        { name = "attach", flag = true,
+          about = "A call while the application runs attaches to it." },
         { name = "run-as", metavar = "USER",
           about = "User to run podman as (default: the caller)." },
         { name = "share", multiple = true, metavar = "WORD,...", words = pilot.share_words,
@@ -97,10 +101,25 @@ return {
         { name = "app", metavar = "PATH", check = cli.absolute_path,
           about = "Command whose flake is removed." },
         { name = "container", metavar = "IMAGE", about = "Image to remove with all its flakes." },
-        { name = "force", flag = true, about = "Remove broken definitions too." },
+        { name = "force", flag = true,
+          about = "Remove broken definitions and running instances too." },
         ROOT, USER,
       },
       run = verb "remove",
+    },
+    stop = {
+      about = "End instances: the containers of flakes that run.",
+      options = {
+        { name = "name", positional = true, optional = true,
+          about = "Name of the flake or of one of its commands." },
+        { name = "instance", positional = true, optional = true, metavar = "@INSTANCE",
+          check = function(value)
+            return value:match("^@[%w_=-]+$") and true or nil, "must be of the form @NAME"
+          end, about = "Only this one." },
+        { name = "all", flag = true, about = "All instances of all flakes." },
+        USER,
+      },
+      run = verb "stop",
     },
     show = {
       about = "List containers that flakes have started.",

@@ -180,6 +180,7 @@ void flake_free(struct flake *flake)
 		free(flake->apps[i].path);
 		free(flake->apps[i].target);
 		free(flake->apps[i].user);
+		free(flake->apps[i].instance);
 	}
 	free(flake->apps);
 	free(flake->name);

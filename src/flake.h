@@ -7,11 +7,17 @@
 #include "doc.h"
 #include "strv.h"
 
+// How calls share a container: not at all, run in one that stays, or attach to the one that runs.
+struct flake_instance {
+	bool resume, attach;
+};
+
 // One command of a flake.
 struct flake_app {
-	char *path;   // on the host
-	char *target; // inside; NULL: same as path, "/": the image's entry point
-	char *user;   // overrides the flake's; NULL: as the flake
+	char *path;			 // on the host
+	char *target;			 // inside; NULL: same as path, "/": the image's entry point
+	char *user;			 // overrides the flake's; NULL: as the flake
+	struct flake_instance *instance; // likewise
 };
 
 struct flake {
@@ -22,9 +28,10 @@ struct flake {
 	char *engine;	   // "podman", "firecracker", …
 	char *image;
 	char *user; // NULL: whoever calls
-	bool resume, attach;
-	struct strv share; // what of the caller's surroundings the app gets
-	bool own;	   // from the user's own directory
+	struct flake_instance instance;
+	bool check_host_dependencies; // files of the host go into the composed image
+	struct strv share;	      // what of the caller's surroundings the app gets
+	bool own;		      // from the user's own directory
 	struct flake_app *apps;
 	size_t napps;
 	struct strv options; // the engine's, as written

@@ -120,6 +120,33 @@ static struct flake_app *add_app(struct flake *flake, const char *path)
 	return app;
 }
 
+// "resume", "attach", or both or other words of older tools, between blanks.
+static int get_instance(const struct walk *w, const struct node *map, struct flake_instance *out)
+{
+	cleanup_free char *words = NULL;
+	char *rest, *word;
+
+	if (get_text(w, map, "instance", &words) < 0)
+		return -1;
+	for (rest = words; rest && (word = strsep(&rest, " "));) {
+		out->resume |= streq(word, "resume");
+		out->attach |= streq(word, "attach");
+	}
+	if (out->resume && out->attach)
+		return fail(w, map, "resume", "and 'attach' exclude each other");
+	return 0;
+}
+
+static int get_app_instance(const struct walk *w, const struct node *map, struct flake_app *app)
+{
+	const struct node *words = doc_get(map, "instance");
+
+	if (!words || words->type == NODE_NULL)
+		return 0;
+	app->instance = xcalloc(1, sizeof(*app->instance));
+	return get_instance(w, map, app->instance);
+}
+
 // path_map: host path -> null or {exports, user, instance}.
 static int read_path_map(const struct walk *w, const struct node *map)
 {
@@ -141,7 +168,8 @@ static int read_path_map(const struct walk *w, const struct node *map)
 		app = add_app(w->flake, apps->keys[i]);
 		note_unknown(w->flake, entry, "path_map", known);
 		if (get_text(w, entry, "exports", &app->target) < 0 ||
-		    get_text(w, entry, "user", &app->user) < 0)
+		    get_text(w, entry, "user", &app->user) < 0 ||
+		    get_app_instance(w, entry, app) < 0)
 			return -1;
 	}
 	return 0;
@@ -171,8 +199,9 @@ static int read_v1_runtime(const struct walk *w, const struct node *container)
 		return -1;
 	note_unknown(flake, runtime, "runtime", known);
 	if (get_text(w, runtime, "runas", &flake->user) < 0 ||
-	    get_bool(w, runtime, "resume", &flake->resume) < 0 ||
-	    get_bool(w, runtime, "attach", &flake->attach) < 0 || get_share(w, runtime) < 0)
+	    get_bool(w, runtime, "resume", &flake->instance.resume) < 0 ||
+	    get_bool(w, runtime, "attach", &flake->instance.attach) < 0 ||
+	    get_share(w, runtime) < 0)
 		return -1;
 	// The shipped template of older tools wrote "any" for "whoever calls".
 	if (flake->user && streq(flake->user, "any")) {
@@ -228,23 +257,11 @@ static int read_v1(const struct walk *w)
 		return fail(w, container, "name", "is missing");
 	if (get_text(w, container, "base_container", &flake->base) < 0 ||
 	    get_list(w, container, "layers", &flake->layers) < 0 ||
+	    get_bool(w, container, "check_host_dependencies", &flake->check_host_dependencies) <
+		    0 ||
 	    read_v1_runtime(w, container) < 0)
 		return -1;
 	return read_v1_app(w, container);
-}
-
-static int read_v2_instance(const struct walk *w, const struct node *runtime)
-{
-	cleanup_free char *words = NULL;
-	char *rest, *word;
-
-	if (get_text(w, runtime, "instance", &words) < 0)
-		return -1;
-	for (rest = words; rest && (word = strsep(&rest, " "));) {
-		w->flake->resume |= streq(word, "resume");
-		w->flake->attach |= streq(word, "attach");
-	}
-	return 0;
 }
 
 static int read_v2(const struct walk *w)
@@ -276,7 +293,7 @@ static int read_v2(const struct walk *w)
 	    get_list(w, runtime, "layers", &flake->layers) < 0 ||
 	    get_list(w, engine, "args", &flake->options) < 0 ||
 	    get_list(w, flake->doc, "static", &flake->include_tar) < 0 ||
-	    read_v2_instance(w, runtime) < 0 || get_share(w, runtime) < 0 ||
+	    get_instance(w, runtime, &flake->instance) < 0 || get_share(w, runtime) < 0 ||
 	    read_path_map(w, runtime) < 0)
 		return -1;
 	if (!flake->napps) {
@@ -287,17 +304,32 @@ static int read_v2(const struct walk *w)
 	return 0;
 }
 
-// What only another release can do is refused rather than left out in silence.
+// Does any command of the flake use a container that stays?
+static bool keeps_instance(const struct flake *flake)
+{
+	bool keeps = flake->instance.resume || flake->instance.attach;
+
+	for (size_t i = 0; i < flake->napps; i++) {
+		const struct flake_instance *own = flake->apps[i].instance;
+
+		keeps = keeps || (own && (own->resume || own->attach));
+	}
+	return keeps;
+}
+
+// What each key allows alone but not together.
 static int check(const struct walk *w)
 {
 	const struct flake *flake = w->flake;
 
-	if (flake->resume && flake->attach)
+	if (flake->instance.resume && flake->instance.attach)
 		return fail(w, flake->doc, "resume", "and 'attach' exclude each other");
-	if ((flake->resume || flake->attach) && flake_shares(flake, "cwd"))
+	if (keeps_instance(flake) && flake_shares(flake, "cwd"))
 		return fail(w, flake->doc, "share",
 			    "cannot hold 'cwd' beside resume or attach: an instance is started "
 			    "once and cannot follow the caller's directory");
+	if (flake->layers.n && !flake->base)
+		return fail(w, flake->doc, "layers", "need a base");
 	if (streq(flake->engine, "podman") && flake->image[0] == '-')
 		return fail(w, flake->doc, "name", "must not begin with '-'");
 	return 0;

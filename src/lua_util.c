@@ -160,3 +160,21 @@ void **lu_box(lua_State *L, void (*destroy)(void *))
 	lua_setmetatable(L, -2);
 	return &box->ptr;
 }
+
+void lu_set_string(lua_State *L, const char *key, const char *value)
+{
+	lua_pushstring(L, value);
+	lua_setfield(L, -2, key);
+}
+
+void lu_set_bool(lua_State *L, const char *key, bool value)
+{
+	lua_pushboolean(L, value);
+	lua_setfield(L, -2, key);
+}
+
+void lu_set_strv(lua_State *L, const char *key, const struct strv *value)
+{
+	lu_push_strv(L, value);
+	lua_setfield(L, -2, key);
+}

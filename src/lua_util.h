@@ -34,3 +34,8 @@ void lu_push_strv(lua_State *L, const struct strv *s);
 // A userdata that owns a C pointer: set *box after the resource was made; destroy(*box) runs when
 // the userdata is collected, so a raising Lua call cannot leak it. Left on the stack.
 void **lu_box(lua_State *L, void (*destroy)(void *));
+
+// Set a field of the table at the top of the stack; a NULL string is nil.
+void lu_set_string(lua_State *L, const char *key, const char *value);
+void lu_set_bool(lua_State *L, const char *key, bool value);
+void lu_set_strv(lua_State *L, const char *key, const struct strv *value);

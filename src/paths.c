@@ -49,3 +49,12 @@ char *paths_lib_file(const char *exe_dir, const char *name)
 		return steal_ptr(&installed);
 	return xasprintf("%s/%s", exe_dir, name);
 }
+
+char *paths_bin_file(const char *exe_dir, const char *name)
+{
+	cleanup_free char *beside = xasprintf("%s/%s", exe_dir, name);
+
+	// From PREFIX/lib/flake-pilot it is two levels up.
+	return access(beside, F_OK) == 0 ? steal_ptr(&beside)
+					 : xasprintf("%s/../../bin/%s", exe_dir, name);
+}

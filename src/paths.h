@@ -25,3 +25,7 @@ char *paths_exe_dir(void);
 // The program or module file of ours beside dir: dir/../lib/flake-pilot/NAME if installed, dir/NAME
 // in the build tree. Caller frees.
 char *paths_lib_file(const char *exe_dir, const char *name);
+
+// The program of ours that users call: dir/NAME, or PREFIX/bin/NAME from PREFIX/lib/flake-pilot.
+// Caller frees.
+char *paths_bin_file(const char *exe_dir, const char *name);

@@ -126,6 +126,14 @@ function M.parse(program, command, args, out)
   return opts
 end
 
+--- Sorted names of a driver's verbs.
+function M.verbs(driver)
+  local verbs = {}
+  for verb in pairs(driver.commands) do table.insert(verbs, verb) end
+  table.sort(verbs)
+  return verbs
+end
+
 --- check functions for option tables.
 function M.absolute_path(value)
   if value:sub(1, 1) ~= "/" then return nil, "must be an absolute path" end

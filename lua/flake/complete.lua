@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- Shell completions from the same option tables as --help.
+local cli = require "flake.cli"
 local loader = require "flake.loader"
 
 local M = {}
@@ -27,9 +28,7 @@ function M.commands()
   end
   for _, name in ipairs(loader.names("runtimes")) do
     local driver = loader.load("runtimes", name)
-    local verbs = {}
-    for verb in pairs(driver and driver.commands or {}) do table.insert(verbs, verb) end
-    table.sort(verbs)
+    local verbs = driver and cli.verbs(driver) or {}
     if driver then
       table.insert(found, { path = { name }, about = driver.about, words = { "--help" },
         verbs = verbs })

@@ -33,9 +33,17 @@ end
 
 -- Stays as parent, for the exit hooks.
 local function run_and_report(plan, name, opts)
+  local message
+  plan, message = pilot.ready(plan)
+  if not plan then return complain(name, message, ENGINE) end
   local began = process.clock()
-  local status, message = process.supervise(plan.argv)
+  local status
+  status, message = process.supervise(plan.argv)
   if not status then return complain(name, message, ENGINE) end
+  if plan.remove and (plan.resume or plan.attach) then
+    local ended, why = pilot.finish(plan)
+    if not ended then complain(name, why, ENGINE) end
+  end
   local event = { flake = plan.flake, command = plan.command, instance = plan.instance,
     status = status_code(status), seconds = process.clock() - began, usage = status.usage }
   local ok, why = hooks.run("exit", event, opts)
@@ -75,8 +83,8 @@ local function launch(name, args)
   if not plan then return complain(name, message, REFUSED) end
   if plan.debug then io.stderr:write("+ ", table.concat(plan.argv, " "), "\n") end
   if #hooks.files("exit", opts) > 0 then return run_and_report(plan, name, opts) end
-  ok, message = pilot.run(plan)
-  return ok or complain(name, message, ENGINE)
+  code, message = pilot.run(plan)
+  return code or complain(name, message, ENGINE)
 end
 
 --- Runs flake-launch; returns the exit code.

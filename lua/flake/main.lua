@@ -60,10 +60,7 @@ end
 local function print_verbs(ctx, name, driver)
   ctx.out:write(("Usage: flake-ctl %s VERB [ARGUMENTS]\n\n"):format(name))
   ctx.out:write(driver.about, "\n\nVerbs:\n")
-  local verbs = {}
-  for verb in pairs(driver.commands) do table.insert(verbs, verb) end
-  table.sort(verbs)
-  for _, verb in ipairs(verbs) do
+  for _, verb in ipairs(require("flake.cli").verbs(driver)) do
     ctx.out:write(("  %-12s %s\n"):format(verb, driver.commands[verb].about))
   end
   ctx.out:write(("\n`flake-ctl %s VERB --help` explains one.\n"):format(name))

@@ -31,8 +31,8 @@ local function definition(opts, apps)
     target_app_path = apps[1].target,
     runtime = {
       runas = opts.run_as or yaml.null,
-      resume = false,
-      attach = false,
+      resume = opts.resume or false,
+      attach = opts.attach or false,
       share = share_of(opts),
       podman = yaml.list(opts.opt),
     },
@@ -62,6 +62,7 @@ local function warn(opts, ctx)
   end
 end
 
+-- What options need of each other. Returns true, or nil, message, "EUSAGE".
 local function check(opts)
   if #opts.app == 0 then return nil, "register needs --app PATH (or --info)", "EUSAGE" end
   if opts.target and #opts.app > 1 and opts.target ~= "/" then
@@ -69,6 +70,9 @@ local function check(opts)
   end
   if opts.run_as and not opts.root and not fs.user(opts.run_as) then
     return nil, ("--run-as: there is no user '%s'"):format(opts.run_as), "EUSAGE"
+  end
+  if opts.resume and opts.attach then
+    return nil, "--resume and --attach exclude each other", "EUSAGE"
   end
   local shared = ("," .. table.concat(opts.share, ",") .. ",")
   if (opts.resume or opts.attach) and shared:find(",cwd,", 1, true) then

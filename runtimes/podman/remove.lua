@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- flake-ctl podman remove: one flake, or an image with all its flakes.
+local instances = require "shipped.runtimes.podman.instances"
 local podman = require "flake.podman"
 local registry = require "flake.registry"
 
@@ -13,8 +14,26 @@ local function how(opts, ctx)
     warn = function(text) ctx.err:write("flake-ctl: warning: ", text, "\n") end }
 end
 
+-- An instance that stays in the background would outlive its flake.
+local function end_instances(flake, opts)
+  if opts.root or not flake or not (flake.resume or flake.attach) then return true end
+  local rows, message, code = instances.list(flake.name)
+  if not rows then return nil, message, code end
+  if #rows > 0 and not opts.force then
+    return nil, ("flake '%s' has running instances: flake-ctl podman stop %s, or --force")
+      :format(flake.name, flake.name), "EBUSY"
+  end
+  return instances.stop(rows)
+end
+
+local function remove_flake(name, opts, ctx)
+  local ok, message, code = end_instances(registry.find(name, opts), opts)
+  if not ok then return nil, message, code end
+  return registry.remove(name, how(opts, ctx))
+end
+
 local function remove_app(opts, ctx)
-  local ok, message, code = registry.remove(base(opts.app), how(opts, ctx))
+  local ok, message, code = remove_flake(base(opts.app), opts, ctx)
   if not ok then return nil, message, code end
   return 0
 end
@@ -25,7 +44,7 @@ local function remove_container(opts, ctx)
   for _, row in ipairs(rows) do
     if row.image == opts.container then
       local ok
-      ok, message, code = registry.remove(row.name, how(opts, ctx))
+      ok, message, code = remove_flake(row.name, opts, ctx)
       if not ok then return nil, message, code end
     end
   end

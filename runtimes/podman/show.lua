@@ -1,33 +1,35 @@
 -- SPDX-License-Identifier: MIT
 -- flake-ctl podman show: the containers that flakes have started.
+local instances = require "shipped.runtimes.podman.instances"
 local output = require "flake.output"
-local podman = require "flake.podman"
-local process = require "flake.process"
 
 local COLUMNS = {
   { key = "name", title = "NAME" }, { key = "instance", title = "INSTANCE" },
   { key = "id", title = "ID" }, { key = "status", title = "STATUS" },
-  { key = "pid", title = "PID" }, { key = "image", title = "IMAGE" },
+  { key = "age", title = "AGE" }, { key = "pid", title = "PID" },
+  { key = "image", title = "IMAGE" },
 }
+
+local UNITS = { { 86400, "d" }, { 3600, "h" }, { 60, "m" }, { 1, "s" } }
+
+-- Seconds as people read them: the largest unit that fits.
+local function readable(seconds)
+  for _, unit in ipairs(UNITS) do
+    if seconds >= unit[1] then return ("%d%s"):format(seconds // unit[1], unit[2]) end
+  end
+  return "0s"
+end
 
 --- flake-ctl podman show
 return function(opts, ctx)
-  local result, message, code = process.run({ "podman", "ps", "--all", "--no-trunc", "--filter",
-    "label=flake-pilot.flake", "--format", "json" }, { stdout = "pipe" })
-  if not result then return nil, message, code end
-  if podman.status(result) ~= 0 then return podman.status(result) end
-  local rows = {}
-  for _, container in ipairs(require("dkjson").decode(result.stdout) or {}) do
-    table.insert(rows, {
-      name = container.Labels["flake-pilot.flake"],
-      instance = container.Labels["flake-pilot.instance"],
-      id = opts.format == "table" and container.Id:sub(1, 12) or container.Id,
-      status = container.State,
-      pid = container.Pid ~= 0 and container.Pid or nil,
-      image = container.Image,
-    })
+  local rows, message, code = instances.list()
+  if not rows then return nil, message, code end
+  if opts.format == "table" then
+    for _, row in ipairs(rows) do
+      row.id = row.id:sub(1, 12)
+      row.age = row.age and readable(row.age)
+    end
   end
-  table.sort(rows, function(a, b) return a.name .. a.id < b.name .. b.id end)
   output.print(ctx.out, rows, COLUMNS, opts.format)
   return 0
 end

@@ -195,6 +195,30 @@ run gother -c true
 check "a user's podman cannot give files to somebody else" rc_is 126
 check "and this is said" err_has "cannot have files of user 0"
 
+# --- instances ------------------------------------------------------------------------------------------
+run flake-ctl podman register --container "$FEEL" --app /usr/bin/gkeep --resume --share locale,cwd
+check "register refuses cwd with --resume" rc_is 2
+flake-ctl podman register --force --container "$FEEL" --app /usr/bin/gkeep --target /bin/sh \
+	--opt "--net none" --resume --share home,user,locale
+cd /home/feeler || exit 1
+for call in first second; do
+	run as_user env LANG=$call gkeep -c "id -u; whoami; echo \$HOME \$LANG; echo x >~/$call"
+	check "resume, $call call: uid, name, home and locale" out_is \
+		"$(printf '%s\nfeeler\n/home/feeler %s' "${feeler%:*}" $call)"
+	check "resume, $call call: files are the caller's" [ "$(owner /home/feeler/$call)" = "$feeler" ]
+done
+run as_user flake-ctl podman stop gkeep
+flake-ctl podman register --force --container "$FEEL" --app /usr/bin/gkeep --target /bin/sh \
+	--opt "--net none" --resume --run-as root --share home,user
+run as_user gkeep -c true
+check "an instance of another user's podman shares nothing personal" rc_is 126
+check "and this is said" err_has "serves other callers, too"
+flake-ctl podman register --force --container "$FEEL" --app /usr/bin/gkeep --target /bin/sh \
+	--opt "--net none" --opt "--user 0:0" --resume --share home,locale
+run env TZ=Asia/Kolkata gkeep -c 'date +%Z; ls -d $HOME'
+check "root's instance" out_is "$(printf 'IST\n/root')"
+flake-ctl podman stop gkeep >/dev/null
+
 # --- hooks see and change it -----------------------------------------------------------------------------
 cd "$work" || exit 1
 feel ghook /bin/sh cwd

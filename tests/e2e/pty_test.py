@@ -1,10 +1,13 @@
-"""Drives a flake through a pty: size, resize, Ctrl-C, Ctrl-Z. Prints "ok NAME" or "FAILED NAME"."""
+"""Drives the flake FLAKE (a shell) through a pty: size, resize, Ctrl-C, Ctrl-Z.
+
+Prints "ok NAME" or "FAILED NAME"."""
 import fcntl
 import os
 import pty
 import select
 import signal
 import struct
+import sys
 import termios
 import time
 
@@ -52,38 +55,38 @@ def status(pid, seconds=20):
 
 
 def report(name, good):
-    print("ok" if good else "FAILED", name, flush=True)
+    print("ok" if good else "FAILED", sys.argv[1] + ":", name, flush=True)
 
 
-def main():
-    pid, fd = start("fsh", "-c", "stty size; echo done; read x")
+def main(flake):
+    pid, fd = start(flake, "-c", "stty size; echo done; read x")
     report("the app sees the terminal's size", expect(fd, b"33 77"))
     os.write(fd, b"\n")
     report("and ends with 0", status(pid) == 0)
 
-    pid, fd = start("fsh", "-c", "trap 'stty size' WINCH; echo ready; while :; do sleep 0.1; done")
+    pid, fd = start(flake, "-c", "trap 'stty size' WINCH; echo ready; while :; do sleep 0.1; done")
     expect(fd, b"ready")
     set_size(fd, 44, 99)
     report("a resize arrives", expect(fd, b"44 99"))
     os.write(fd, b"\x03")
     report("Ctrl-C ends it with 130", status(pid) == 130)
 
-    pid, fd = start("fsh", "-c", "trap 'echo caught; exit 9' INT; echo ready; while :; do sleep 0.1; done")
+    pid, fd = start(flake, "-c", "trap 'echo caught; exit 9' INT; echo ready; while :; do sleep 0.1; done")
     expect(fd, b"ready")
     os.write(fd, b"\x03")
     report("Ctrl-C reaches a handler of the app", expect(fd, b"caught") and status(pid) == 9)
 
-    pid, fd = start("fsh", "-c", "echo ready; read x; echo got-$x")
+    pid, fd = start(flake, "-c", "echo ready; read x; echo got-$x")
     expect(fd, b"ready")
     os.write(fd, b"\x1a")
     time.sleep(0.5)
     os.write(fd, b"word\n")
     report("Ctrl-Z leaves the app running", expect(fd, b"got-") and status(pid) == 0)
 
-    pid, fd = start("fsh", "-c", "exec sleep 600")
+    pid, fd = start(flake, "-c", "exec sleep 600")
     time.sleep(2)
     os.write(fd, b"\x03")
     report("Ctrl-C ends an app that does not handle it", status(pid) == 130)
 
 
-main()
+main(sys.argv[1])

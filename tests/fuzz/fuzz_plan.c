@@ -7,6 +7,15 @@
 #include "util.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+
+// The state of instances stays out of the host's.
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	(void)argc;
+	(void)argv;
+	return setenv("FLAKE_ROOT", "/proc/self/cwd/build/fuzz", 1);
+}
 
 static void round_trip(const struct node *doc)
 {

@@ -84,14 +84,6 @@ container:
     assert.are.equal("ENOENT", code)
   end)
 
-  it("refuses what this release cannot do instead of leaving it out", function()
-    write(root .. "/usr/share/flakes/stay.yaml",
-      "container: {name: a, runtime: {resume: true}}\n")
-    local plan, _, code = pilot.plan("stay", {}, { root = root })
-    assert.is_nil(plan)
-    assert.are.equal("EOPNOTSUPP", code)
-  end)
-
   it("says where definitions are", function()
     assert.are.equal("/x/usr/share/flakes", pilot.flakes_dir("/x"))
   end)

@@ -268,15 +268,73 @@ describe("flake-ctl podman", function()
 
   it("shows instances", function()
     place:stand_in("podman", [[echo '[{"Id":"0123456789abcdef","Image":"img","Pid":7,
-      "State":"running","Labels":{"flake-pilot.flake":"foo","flake-pilot.instance":"one"}},
+      "State":"running","StartedAt":1,
+      "Labels":{"flake-pilot.flake":"foo","flake-pilot.instance":"one"}},
       {"Id":"f","Image":"img","Pid":0,"State":"exited","Labels":{"flake-pilot.flake":"bar"}}]']])
     local _, out = place:ctl("podman", "show")
-    assert.matches("foo%s+one%s+0123456789ab%s+running%s+7%s+img", out)
-    assert.matches("bar%s+%-%s+f%s+exited%s+%-%s+img", out)
+    assert.matches("foo%s+one%s+0123456789ab%s+running%s+%d+d%s+7%s+img", out)
+    assert.matches("bar%s+%-%s+f%s+exited%s+%-%s+%-%s+img", out)
     assert.matches('"id":"0123456789abcdef"', select(2, place:ctl("podman", "show",
       "--format", "json")))
     place:stand_in("podman", "exit 125")
-    assert.are.equal(125, (place:ctl("podman", "show")))
+    assert.are.equal(1, (place:ctl("podman", "show")))
+  end)
+
+  describe("instances", function()
+    local PS = [=[[ "$1" = ps ] && echo '[{"Id":"a1","Image":"i","Pid":7,"State":"running",
+      "StartedAt":1,"Labels":{"flake-pilot.flake":"foo","flake-pilot.instance":"one"}},
+      {"Id":"b2","Image":"i","Pid":8,"State":"running","StartedAt":1,
+      "Labels":{"flake-pilot.flake":"foo"}}]'; exit 0]=]
+
+    local function last_call()
+      local calls = place:calls()
+      return table.concat(calls[#calls], " ")
+    end
+
+    before_each(function()
+      register("--container", "img", "--app", "/usr/bin/foo", "--resume")
+      place:stand_in("podman", PS)
+    end)
+
+    it("are what register --resume and --attach ask for", function()
+      assert.is_true(definition("foo").container.runtime.resume)
+      register("--container", "img", "--app", "/usr/bin/bar", "--attach")
+      assert.is_true(definition("bar").container.runtime.attach)
+      local code, _, err = register("--container", "i", "--app", "/usr/bin/x", "--resume",
+        "--attach")
+      assert.are.equal(2, code)
+      assert.matches("exclude each other", err)
+    end)
+
+    it("end with stop, by flake and by name", function()
+      local code, out = place:ctl("podman", "stop", "foo")
+      assert.are.same({ 0, "stopped foo\nstopped foo @one\n" }, { code, out })
+      assert.matches("^podman rm .*b2 a1$", last_call())
+      assert.are.equal("stopped foo @one\n", select(2, place:ctl("podman", "stop", "foo", "@one")))
+      assert.matches("^podman rm .* a1$", last_call())
+      assert.matches("no such instance", select(3, place:ctl("podman", "stop", "foo", "@two")))
+      assert.are.equal(2, (place:ctl("podman", "stop")))
+      assert.are.equal(2, (place:ctl("podman", "stop", "foo", "--all")))
+      assert.are.equal(2, (place:ctl("podman", "stop", "foo", "one")))
+      assert.are.equal(0, (place:ctl("podman", "stop", "--all")))
+    end)
+
+    it("keep a flake from being removed without --force", function()
+      local code, _, err = place:ctl("podman", "remove", "--app", "/usr/bin/foo")
+      assert.are.equal(1, code)
+      assert.matches("podman stop foo", err)
+      assert.are.equal(0, (place:ctl("podman", "remove", "--force", "--app", "/usr/bin/foo")))
+      assert.matches("^podman rm .*b2 a1$", last_call())
+      assert.is_nil(fs.lstat(place.flakes .. "/foo.yaml"))
+    end)
+
+    it("show the start and the call in explain", function()
+      local ctl = (process.getenv("FLAKE_BUILD") or "build") .. "/flake-ctl"
+      local out = process.run({ ctl, "explain", "foo", "--", "a b" }, { stdout = "pipe" }).stdout
+      assert.matches("\npodman run %-%-rm %-%-detach %-%-name=flake%-foo .* img %-%-hold\n", out)
+      assert.matches("\npodman exec %-i flake%-foo /run/podman%-init %-%- /usr/bin/foo 'a b'\n$",
+        out)
+    end)
   end)
 
   describe("bundles", function()

@@ -164,7 +164,7 @@ static void test_merge_order(void **state)
 	put(p, "joe.d/notes.txt", "{{{ not read\n");
 	assert_int_equal(load(p, "joe", &flake, &err), 0);
 	assert_string_equal(flake.image, "two");
-	assert_true(flake.resume);
+	assert_true(flake.instance.resume);
 	assert_int_equal(flake.options.n, 1);
 	assert_int_equal(flake.files.n, 3);
 }
@@ -261,6 +261,12 @@ static void test_broken_definitions(void **state)
 	expect_error(*state, "container: {name: --privileged}\n", ERR_FLAKE, "begin with '-'");
 	expect_error(*state, "container: {name: a, runtime: {resume: true, attach: true}}\n",
 		     ERR_FLAKE, "exclude");
+	expect_error(
+		*state,
+		"version: 2\nruntime:\n  name: a\n  path_map:\n    /b: {instance: attach resume}\n"
+		"engine: {pilot: podman}\n",
+		ERR_FLAKE, "exclude");
+	expect_error(*state, "container: {name: a, layers: [b]}\n", ERR_FLAKE, "need a base");
 }
 
 static void test_missing_and_bad_names(void **state)

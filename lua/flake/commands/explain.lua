@@ -13,6 +13,12 @@ local function shell_quote(text)
   end) .. "'"
 end
 
+local function shell_line(argv)
+  local words = {}
+  for i, word in ipairs(argv) do words[i] = shell_quote(word) end
+  return table.concat(words, " ")
+end
+
 local function run(opts, ctx)
   local plan, message, code = pilot.plan(opts.name, opts.args)
   if not plan then return nil, message, code end
@@ -31,9 +37,11 @@ local function run(opts, ctx)
   ctx.out:write("# flake ", plan.flake, ", engine ", plan.engine, "\n")
   for _, file in ipairs(plan.files) do ctx.out:write("# from ", file, "\n") end
   for _, file in ipairs(scripts) do ctx.out:write("# hook ", file, " (may change this)\n") end
-  local words = {}
-  for i, word in ipairs(plan.argv) do words[i] = shell_quote(word) end
-  ctx.out:write(#words > 0 and table.concat(words, " ") or "# launched by its Lua driver", "\n")
+  -- What has to be run first: the composing of the image, the start of the instance.
+  for _, argv in ipairs { plan.prepare, plan.start, plan.argv } do
+    if #argv > 0 then ctx.out:write(shell_line(argv), "\n") end
+  end
+  if #plan.argv == 0 then ctx.out:write("# launched by its Lua driver\n") end
   return 0
 end
 

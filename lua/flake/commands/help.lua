@@ -82,11 +82,9 @@ local function run(opts, ctx)
   if not driver then
     return nil, why or ("there is no command '%s'"):format(opts.command), "EUSAGE"
   end
-  for _, verb in ipairs { "pull", "load", "register", "export", "remove", "show" } do
-    if driver.commands[verb] then
-      local program = ("flake-ctl %s %s"):format(opts.command, verb)
-      ctx.out:write(cli.parser(program, driver.commands[verb]):get_help(), "\n\n")
-    end
+  for _, verb in ipairs(cli.verbs(driver)) do
+    local program = ("flake-ctl %s %s"):format(opts.command, verb)
+    ctx.out:write(cli.parser(program, driver.commands[verb]):get_help(), "\n\n")
   end
   return 0
 end

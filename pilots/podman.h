@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+// Instances of podman flakes: containers that more than one call uses.
+#pragma once
+
+#include "error.h"
+#include "pilot.h"
+
+// Names and files of an instance. Zero-initialise, dir to -1.
+struct place {
+	int dir;	 // the state directory
+	char *key;	 // of its files there
+	char *container; // name of the container
+	char *pidfile;	 // podman writes it
+};
+
+int place_open(struct place *place, const struct plan *plan, struct error *err);
+void place_close(struct place *place);
+#define cleanup_place __attribute__((cleanup(place_close)))
+
+// Runs plan->prepare.
+int podman_prepare(const struct plan *plan, struct error *err);
+
+// Starts the instance with plan->start, once even if many call at the same time, and records it.
+int podman_start(const struct plan *plan, struct error *err);
+
+// For attach: makes sure that plan->argv either starts the only container, which a short-lived
+// process records as soon as it runs, or attaches to it.
+int podman_attach(struct plan *plan, int (*compose)(struct plan *, struct error *),
+		  struct error *err);
+
+// Removes the instance's container.
+int podman_end(const struct plan *plan, struct error *err);

@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: MIT
+#include "podman.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "instance.h"
+#include "process.h"
+#include "state.h"
+#include "util.h"
+
+int place_open(struct place *place, const struct plan *plan, struct error *err)
+{
+	cleanup_free char *path = NULL;
+
+	place->dir = state_open(&path, err);
+	if (place->dir < 0)
+		return -1;
+	place->key = state_key(plan->flake, plan->instance);
+	place->container = xasprintf("flake-%s", place->key);
+	place->pidfile = xasprintf("%s/%s.pid", path, place->key);
+	return 0;
+}
+
+void place_close(struct place *place)
+{
+	if (place->dir >= 0)
+		close(place->dir);
+	free(place->key);
+	free(place->container);
+	free(place->pidfile);
+	*place = (struct place){ .dir = -1 };
+}
+
+// Runs a program with /dev/null as stdin; what it writes to stdout goes to *out (may be NULL), its
+// errors to stderr or nowhere. Returns its exit code, 128+N for signal N, or -1.
+static int run(const char *const *argv, bool quiet, char **out, struct error *err)
+{
+	struct process_talk talk = { .in = -1, .out = -1, .err = -1, .limit = 1 << 20 };
+	cleanup_fd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	struct process_spec spec = { .argv = argv, .fds = { null, -1, quiet ? null : -1 } };
+	int ends[2], rc;
+
+	if (null < 0 || pipe2(ends, O_CLOEXEC) < 0)
+		return error_set(err, errno, "cannot run %s", argv[0]);
+	spec.fds[1] = ends[1];
+	talk.out = ends[0];
+	rc = process_start(&spec, &talk.pid, err);
+	close(ends[1]);
+	if (rc == 0)
+		rc = process_communicate(&talk, err);
+	else
+		talk.pid = 0;
+	if (rc == 0) {
+		rc = talk.status.signal ? 128 + talk.status.signal : talk.status.code;
+		if (out)
+			*out = xstrndup(talk.out_text.text ? talk.out_text.text : "",
+					talk.out_text.len);
+	}
+	process_talk_end(&talk);
+	return rc;
+}
+
+int podman_prepare(const struct plan *plan, struct error *err)
+{
+	int rc = run((const char *const *)plan->prepare.v, false, NULL, err);
+
+	if (rc > 0)
+		return error_set(err, ERR_FLAKE, "cannot compose the image of flake '%s'",
+				 plan->flake);
+	return rc;
+}
+
+// The OCI runtime keeps its state in one of these. XDG_RUNTIME_DIR as podman sees it.
+static char *find_runtime(const char *id)
+{
+	const char *xdg = secure_getenv("XDG_RUNTIME_DIR");
+	uid_t uid = geteuid();
+	cleanup_strv struct strv dirs = { 0 };
+
+	if (xdg && xdg[0] == '/')
+		strv_pushf(&dirs, "%s/crun", xdg);
+	strv_push(&dirs, "/run/crun");
+	strv_pushf(&dirs, "/run/user/%u/crun", uid);
+	strv_pushf(&dirs, "/tmp/podman-run-%u/crun", uid);
+	for (size_t i = 0; i < dirs.n; i++) {
+		cleanup_free char *status = xasprintf("%s/%s/status", dirs.v[i], id);
+		cleanup_free char *crun =
+			access(status, R_OK) == 0 ? process_which("crun", NULL) : NULL;
+
+		if (crun)
+			return xstrdup(dirs.v[i]);
+	}
+	return NULL;
+}
+
+static char *first_line(const char *text)
+{
+	return text ? xstrndup(text, strcspn(text, "\n")) : NULL;
+}
+
+// What the flake's image starts when no program is named, for a target of "/".
+static int find_entry(const struct plan *plan, struct instance *instance, struct error *err)
+{
+	const char *const argv[] = { "podman",
+				     "image",
+				     "inspect",
+				     "--format",
+				     "[{{json .Config.Entrypoint}}, {{json .Config.Cmd}}]",
+				     plan->image,
+				     NULL };
+	cleanup_free char *out = NULL;
+	int rc = run(argv, false, &out, err);
+
+	if (rc > 0)
+		return error_set(err, ERR_FLAKE, "cannot read the entry point of image '%s'",
+				 plan->image);
+	if (rc == 0)
+		instance->entry = first_line(out);
+	return rc;
+}
+
+// Completes and records an instance whose id and pid are known.
+static int record(const struct plan *plan, const struct place *place, struct instance *instance,
+		  struct error *err)
+{
+	instance->start = instance_start_time(instance->pid);
+	if (!instance->start)
+		return error_set(err, ERR_FLAKE, "the instance of flake '%s' ended at once",
+				 plan->flake);
+	if (plan->resume)
+		instance->runtime = find_runtime(instance->id);
+	if (plan->resume && streq(plan->target, "/") && find_entry(plan, instance, err) < 0)
+		return -1;
+	return instance_save(place->dir, place->key, instance, err);
+}
+
+// Is there a container although we know of none (our state was wiped, podman was killed)? One that
+// runs is taken over, any other is removed. Returns 1 if it was taken over.
+static int adopt(const struct plan *plan, const struct place *place, struct error *err)
+{
+	const char *const inspect[] = { "podman",
+					"container",
+					"inspect",
+					"--format",
+					"{{.State.Running}} {{.State.Pid}} {{.Id}}",
+					place->container,
+					NULL };
+	const char *const remove[] = {
+		"podman", "rm", "--force", "--ignore", place->container, NULL
+	};
+	cleanup_instance struct instance instance = { 0 };
+	cleanup_free char *out = NULL;
+	char id[65];
+	int rc = run(inspect, true, &out, err);
+
+	if (rc != 0)
+		return rc < 0 ? -1 : 0;
+	// podman calls a container running whose conmon was killed, until somebody looks closer.
+	if (sscanf(out, "true %d %64s", &instance.pid, id) == 2 &&
+	    instance_start_time(instance.pid)) {
+		instance.id = xstrdup(id);
+		return record(plan, place, &instance, err) < 0 ? -1 : 1;
+	}
+	return run(remove, false, NULL, err) < 0 ? -1 : 0;
+}
+
+static pid_t read_pid(const char *path)
+{
+	cleanup_fd int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	char text[32] = "";
+
+	return fd >= 0 && read(fd, text, sizeof(text) - 1) > 0 ? (pid_t)atoi(text) : 0;
+}
+
+static int start(const struct plan *plan, const struct place *place, struct error *err)
+{
+	cleanup_instance struct instance instance = { 0 };
+	cleanup_free char *out = NULL;
+	int rc;
+
+	unlink(place->pidfile);
+	rc = run((const char *const *)plan->start.v, false, &out, err);
+	if (rc > 0)
+		return error_set(err, ERR_FLAKE, "the instance of flake '%s' did not start",
+				 plan->flake);
+	if (rc < 0)
+		return -1;
+	instance.id = first_line(out);
+	instance.pid = read_pid(place->pidfile);
+	unlink(place->pidfile);
+	return record(plan, place, &instance, err);
+}
+
+// Is the instance there now, under the lock? It may have come up while we waited.
+static int is_there(const struct plan *plan, const struct place *place, struct error *err)
+{
+	cleanup_instance struct instance instance = { 0 };
+
+	if (instance_load(place->dir, place->key, &instance) > 0)
+		return 1;
+	return adopt(plan, place, err);
+}
+
+int podman_start(const struct plan *plan, struct error *err)
+{
+	cleanup_place struct place place = { .dir = -1 };
+	cleanup_fd int lock = -1;
+	int there;
+
+	if (place_open(&place, plan, err) < 0)
+		return -1;
+	lock = state_lock(place.dir, place.key, err);
+	if (lock < 0)
+		return -1;
+	there = is_there(plan, &place, err);
+	return there != 0 ? there : start(plan, &place, err);
+}
+
+// Waits until podman (process `engine`, which we are about to become) has started the container,
+// and records it; gives up when podman ends first.
+static void watch(const struct plan *plan, const struct place *place, pid_t engine)
+{
+	cleanup_instance struct instance instance = { .id = xstrdup(place->container) };
+	unsigned long long began = instance_start_time(engine);
+	struct timespec pause = { .tv_nsec = 5 * 1000 * 1000 };
+
+	do {
+		nanosleep(&pause, NULL);
+		instance.pid = read_pid(place->pidfile);
+	} while (instance.pid <= 0 && instance_start_time(engine) == began);
+	unlink(place->pidfile);
+	if (instance.pid > 0)
+		record(plan, place, &instance, NULL);
+}
+
+// The watcher holds the lock, and nothing else of the caller: no terminal, no pipe. It is nobody's
+// child, so that podman has none that it does not know of.
+static int start_watcher(const struct plan *plan, const struct place *place, struct error *err)
+{
+	pid_t engine = getpid(), pid = fork();
+
+	if (pid < 0)
+		return error_set(err, errno, "cannot watch the start of flake '%s'", plan->flake);
+	if (pid > 0) {
+		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+			;
+		return 0;
+	}
+	if (fork() == 0) {
+		int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+		for (int fd = 0; fd < 3; fd++)
+			dup2(null, fd);
+		setsid();
+		watch(plan, place, engine);
+	}
+	_exit(0);
+}
+
+int podman_attach(struct plan *plan, int (*compose)(struct plan *, struct error *),
+		  struct error *err)
+{
+	cleanup_place struct place place = { .dir = -1 };
+	cleanup_fd int lock = -1;
+	int there;
+
+	if (place_open(&place, plan, err) < 0)
+		return -1;
+	lock = state_lock(place.dir, place.key, err);
+	there = lock < 0 ? -1 : is_there(plan, &place, err);
+	if (there < 0 || compose(plan, err) < 0)
+		return -1;
+	if (there)
+		return 0;
+	unlink(place.pidfile);
+	return start_watcher(plan, &place, err);
+}
+
+int podman_end(const struct plan *plan, struct error *err)
+{
+	cleanup_place struct place place = { .dir = -1 };
+	int rc;
+
+	if (place_open(&place, plan, err) < 0)
+		return -1;
+	{
+		const char *const argv[] = { "podman",	 "rm",	     "--force",
+					     "--ignore", "--time=2", place.container,
+					     NULL };
+
+		rc = run(argv, false, NULL, err);
+	}
+	instance_forget(place.dir, place.key);
+	if (rc > 0)
+		return error_set(err, ERR_FLAKE, "cannot end the instance of flake '%s'",
+				 plan->flake);
+	return rc;
+}

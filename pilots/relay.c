@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+// Form: NAME=VALUE for each member that decides (lists: once an entry; flags: NAME=1), then "--"
+// and the app's arguments.
+#include "pilot.h"
+#include "util.h"
+
+void relay_pack(struct strv *argv, const struct plan *plan)
+{
+	for (const struct plan_field *f = plan_fields; f->name; f++) {
+		const void *member = plan_member(plan, f);
+		const struct strv *list = member;
+
+		if (!f->decides || streq(f->name, "args"))
+			continue;
+		if (f->type == PLAN_TEXT && *(char *const *)member)
+			strv_pushf(argv, "%s=%s", f->name, *(char *const *)member);
+		else if (f->type == PLAN_FLAG && *(const bool *)member)
+			strv_pushf(argv, "%s=1", f->name);
+		for (size_t i = 0; f->type == PLAN_LIST && i < list->n; i++)
+			strv_pushf(argv, "%s=%s", f->name, list->v[i]);
+	}
+	strv_push(argv, "--");
+	strv_append(argv, &plan->args);
+}
+
+static const struct plan_field *find_field(const char *word, size_t len)
+{
+	for (const struct plan_field *f = plan_fields; f->name; f++)
+		if (f->decides && strlen(f->name) == len && strncmp(f->name, word, len) == 0)
+			return f;
+	return NULL;
+}
+
+static int take_word(struct plan *plan, const char *word, struct error *err)
+{
+	size_t len = strcspn(word, "=");
+	const struct plan_field *f = word[len] ? find_field(word, len) : NULL;
+	const char *value = word + len + 1;
+
+	if (!f)
+		return error_set(err, ERR_FLAKE, "'%.40s' is no part of a plan", word);
+	if (f->type == PLAN_TEXT) {
+		char **text = plan_member(plan, f);
+
+		free(*text);
+		*text = xstrdup(value);
+	} else if (f->type == PLAN_FLAG) {
+		*(bool *)plan_member(plan, f) = true;
+	} else {
+		strv_push(plan_member(plan, f), value);
+	}
+	return 0;
+}
+
+int relay_unpack(struct plan *plan, int argc, char **argv, struct error *err)
+{
+	int i = 0;
+
+	for (; i < argc && !streq(argv[i], "--"); i++)
+		if (take_word(plan, argv[i], err) < 0)
+			return -1;
+	if (i == argc || !plan->flake || !plan->engine || !plan->image || !plan->target)
+		return error_set(err, ERR_FLAKE, "the plan is incomplete");
+	while (++i < argc)
+		strv_push(&plan->args, argv[i]);
+	return 0;
+}

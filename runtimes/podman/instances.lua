@@ -1,0 +1,48 @@
+-- SPDX-License-Identifier: MIT
+-- The containers that flakes have started, as podman tells.
+local json = require "dkjson"
+local pilot = require "flake.pilot"
+local podman = require "flake.podman"
+
+local M = {}
+
+local function row_of(container)
+  local running = container.Pid and container.Pid ~= 0
+  return {
+    name = container.Labels["flake-pilot.flake"],
+    instance = container.Labels["flake-pilot.instance"],
+    id = container.Id,
+    status = container.State,
+    age = container.StartedAt and math.max(0, os.time() - container.StartedAt),
+    pid = running and container.Pid or nil,
+    image = container.Image,
+  }
+end
+
+--- All containers of flakes, or of one flake, sorted by name, instance and id.
+-- Returns an array of {name, instance, id, status, age=seconds, pid, image}, or nil, message, code.
+function M.list(flake)
+  local text, message, code = podman.ask("ps", "--all", "--no-trunc", "--format", "json",
+    "--filter", "label=flake-pilot.flake" .. (flake and "=" .. flake or ""))
+  if not text then return nil, message, code end
+  local rows = {}
+  for _, container in ipairs(json.decode(text) or {}) do table.insert(rows, row_of(container)) end
+  local function key(row) return ("%s\0%s\0%s"):format(row.name, row.instance or "", row.id) end
+  table.sort(rows, function(a, b) return key(a) < key(b) end)
+  return rows
+end
+
+--- Ends instances: SIGTERM, SIGKILL after ten seconds; the containers are removed.
+-- Returns true, or nil, message, code.
+function M.stop(rows)
+  if #rows == 0 then return true end
+  local ids = {}
+  for i, row in ipairs(rows) do ids[i] = row.id end
+  local gone, message, code = podman.ask("rm", "--force", "--ignore", "--time=10",
+    table.unpack(ids))
+  if not gone then return nil, message, code end
+  for _, row in ipairs(rows) do pilot.forget_instance(row.name, row.instance) end
+  return true
+end
+
+return M

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MIT
+// The parts of flake.pilot: each sets its functions in the table at the top of the stack.
+#pragma once
+
+#include <lua.h>
+
+#include "error.h"
+#include "flake.h"
+
+void plan_register(lua_State *L);
+void state_register(lua_State *L);
+
+// Loads the flake with the options at idx {root, user_dir, dir} into a box on the stack; NULL with
+// err set: failed.
+struct flake *pilot_load(lua_State *L, const char *name, int opts, struct error *err);

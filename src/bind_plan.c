@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: MIT
+// flake.pilot: plan, compose, ready, run, finish. Reference: doc/api/pilot.md
+#include <stdlib.h>
+#include <string.h>
+
+#include "../pilots/pilot.h"
+#include "bind_pilot.h"
+#include "lua_util.h"
+#include "util.h"
+
+static const struct engine *const engines[] = { &engine_podman, NULL };
+
+static const struct engine *find_engine(const char *name)
+{
+	for (size_t i = 0; name && engines[i]; i++)
+		if (streq(engines[i]->name, name))
+			return engines[i];
+	return NULL;
+}
+
+static void destroy_plan(void *p)
+{
+	plan_free(p);
+	free(p);
+}
+
+// {NAME=value} from the vector of NAME=VALUE.
+static void push_env(lua_State *L, const struct strv *env)
+{
+	lua_createtable(L, 0, (int)env->n);
+	for (size_t i = 0; i < env->n; i++) {
+		const char *equals = strchr(env->v[i], '=');
+
+		lua_pushlstring(L, env->v[i], (size_t)(equals - env->v[i]));
+		lua_pushstring(L, equals + 1);
+		lua_rawset(L, -3);
+	}
+}
+
+static void push_plan(lua_State *L, const struct plan *plan)
+{
+	lua_createtable(L, 0, 24);
+	for (const struct plan_field *f = plan_fields; f->name; f++) {
+		const void *member = plan_member(plan, f);
+
+		if (f->type == PLAN_TEXT)
+			lu_set_string(L, f->name, *(char *const *)member);
+		else if (f->type == PLAN_FLAG)
+			lu_set_bool(L, f->name, *(const bool *)member);
+		else
+			lu_set_strv(L, f->name, member);
+	}
+	push_env(L, &plan->env);
+	lua_setfield(L, -2, "env");
+}
+
+static int tty_of(lua_State *L, int opts)
+{
+	if (!lua_istable(L, opts) || lua_getfield(L, opts, "tty") == LUA_TNIL)
+		return -1;
+	return lu_opt_bool(L, opts, "tty", false);
+}
+
+static int l_plan(lua_State *L)
+{
+	static const char *const keys[] = { "root", "user_dir", "dir", "tty", NULL };
+	const char *name = luaL_checkstring(L, 1);
+	struct call call = { 0 };
+	struct error err = { 0 };
+	const struct flake *flake;
+	void **box;
+
+	lu_check_keys(L, 3, keys);
+	lua_settop(L, 3);
+	call.tty = tty_of(L, 3);
+	if (!lua_isnil(L, 2) && luaL_len(L, 2) > 0)
+		call.args = (char *const *)lu_check_argv(L, 2);
+	flake = pilot_load(L, name, 3, &err);
+	if (!flake)
+		return lu_fail(L, &err);
+	box = lu_box(L, destroy_plan);
+	*box = xcalloc(1, sizeof(struct plan));
+	if (plan_make(*box, flake, &call, find_engine(flake->engine), &err) < 0)
+		return lu_fail(L, &err);
+	push_plan(L, *box);
+	return 1;
+}
+
+static void read_strv(lua_State *L, int idx, const char *key, struct strv *out)
+{
+	if (lua_getfield(L, idx, key) == LUA_TTABLE && luaL_len(L, -1) > 0) {
+		const char **v = lu_check_argv(L, -1);
+
+		for (; *v; v++)
+			strv_push(out, *v);
+		lua_pop(L, 1);
+	}
+	lua_pop(L, 1);
+}
+
+static void read_env(lua_State *L, int idx, struct strv *out)
+{
+	if (lua_getfield(L, idx, "env") == LUA_TTABLE) {
+		for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+			if (lua_type(L, -2) != LUA_TSTRING || !lua_isstring(L, -1) ||
+			    strchr(lua_tostring(L, -2), '='))
+				luaL_error(L, "plan.env must map names to texts");
+			lua_pushvalue(L, -1);
+			strv_pushf(out, "%s=%s", lua_tostring(L, -3), lua_tostring(L, -1));
+			lua_pop(L, 1);
+		}
+	}
+	lua_pop(L, 1);
+}
+
+// The C plan of the table at idx, in a box left on the stack.
+static struct plan *check_plan(lua_State *L, int idx)
+{
+	void **box;
+	struct plan *plan;
+
+	luaL_checktype(L, idx, LUA_TTABLE);
+	box = lu_box(L, destroy_plan);
+	*box = plan = xcalloc(1, sizeof(*plan));
+	for (const struct plan_field *f = plan_fields; f->name; f++) {
+		void *member = plan_member(plan, f);
+
+		if (f->type == PLAN_TEXT)
+			*(char **)member = xstrdup(lu_opt_string(L, idx, f->name, NULL));
+		else if (f->type == PLAN_FLAG)
+			*(bool *)member = lu_opt_bool(L, idx, f->name, false);
+		else if (streq(f->name, "env"))
+			read_env(L, idx, member);
+		else
+			read_strv(L, idx, f->name, member);
+	}
+	if (!plan->flake || !plan->engine || !plan->image || !plan->target)
+		luaL_error(L, "a plan needs flake, engine, image and target");
+	return plan;
+}
+
+// The engine of a plan; NULL with err set if its drivers launch by themselves.
+static const struct engine *engine_of(const struct plan *plan, struct error *err)
+{
+	const struct engine *engine = find_engine(plan->engine);
+
+	if (!engine)
+		error_set(err, ERR_FLAKE, "engine '%s' has no pilot", plan->engine);
+	return engine;
+}
+
+static int l_compose(lua_State *L)
+{
+	struct error err = { 0 };
+	struct plan *plan = check_plan(L, 1);
+	const struct engine *engine = engine_of(plan, &err);
+
+	if (!engine || engine->compose(plan, &err) < 0)
+		return lu_fail(L, &err);
+	push_plan(L, plan);
+	return 1;
+}
+
+static int l_ready(lua_State *L)
+{
+	struct error err = { 0 };
+	struct plan *plan = check_plan(L, 1);
+	const struct engine *engine = engine_of(plan, &err);
+
+	if (!engine || (!plan->user && engine->ready && engine->ready(plan, &err) < 0))
+		return lu_fail(L, &err);
+	push_plan(L, plan);
+	return 1;
+}
+
+static int l_finish(lua_State *L)
+{
+	struct error err = { 0 };
+	const struct plan *plan = check_plan(L, 1);
+	const struct engine *engine = engine_of(plan, &err);
+
+	if (!engine || (engine->end && engine->end(plan, &err) < 0))
+		return lu_fail(L, &err);
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+static int l_run(lua_State *L)
+{
+	struct error err = { 0 };
+	struct plan *plan = check_plan(L, 1);
+	int code = plan_run(plan, find_engine(plan->engine), &err);
+
+	if (code < 0)
+		return lu_fail(L, &err);
+	lua_pushinteger(L, code);
+	return 1;
+}
+
+void plan_register(lua_State *L)
+{
+	static const luaL_Reg functions[] = { { "plan", l_plan },     { "compose", l_compose },
+					      { "ready", l_ready },   { "run", l_run },
+					      { "finish", l_finish }, { NULL, NULL } };
+
+	luaL_setfuncs(L, functions, 0);
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT
+// flake.pilot: state_dir, composed_image, composed_name, record_composed, instance,
+// forget_instance.
+// Reference: doc/api/pilot.md
+#include "bind_pilot.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "composed.h"
+#include "instance.h"
+#include "lua_util.h"
+#include "state.h"
+#include "util.h"
+
+static void destroy_strv(void *p)
+{
+	strv_free(p);
+	free(p);
+}
+
+static void destroy_instance(void *p)
+{
+	instance_free(p);
+	free(p);
+}
+
+static int l_state_dir(lua_State *L)
+{
+	struct error err = { 0 };
+	void **box = lu_box(L, free);
+	int fd = state_open((char **)box, &err);
+
+	if (fd < 0)
+		return lu_fail(L, &err);
+	close(fd);
+	lua_pushstring(L, *box);
+	return 1;
+}
+
+static int l_composed_image(lua_State *L)
+{
+	const char *flake = luaL_checkstring(L, 1);
+	void **box = lu_box(L, free);
+
+	*box = composed_image(flake);
+	lua_pushstring(L, *box); // NULL: nil
+	return 1;
+}
+
+static int l_composed_name(lua_State *L)
+{
+	const char *flake = luaL_checkstring(L, 1);
+	void **box = lu_box(L, free);
+
+	*box = composed_name(flake);
+	lua_pushstring(L, *box);
+	return 1;
+}
+
+static int l_record_composed(lua_State *L)
+{
+	const char *flake = luaL_checkstring(L, 1), *image = luaL_checkstring(L, 2);
+	const char **paths = NULL;
+	struct error err = { 0 };
+	void **box;
+
+	luaL_checktype(L, 3, LUA_TTABLE);
+	if (luaL_len(L, 3) > 0)
+		paths = lu_check_argv(L, 3);
+	box = lu_box(L, destroy_strv);
+	*box = xcalloc(1, sizeof(struct strv));
+	for (; paths && *paths; paths++)
+		strv_push(*box, *paths);
+	if (composed_record(flake, image, *box, &err) < 0)
+		return lu_fail(L, &err);
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+// The state directory as descriptor, the key of (flake, instance) in a box on the stack.
+static int open_state(lua_State *L, const char **key, struct error *err)
+{
+	const char *flake = luaL_checkstring(L, 1), *instance = luaL_optstring(L, 2, NULL);
+	void **box = lu_box(L, free);
+
+	*box = state_key(flake, instance);
+	*key = *box;
+	return state_open(NULL, err);
+}
+
+static int l_instance(lua_State *L)
+{
+	struct error err = { 0 };
+	struct instance *instance;
+	const char *key;
+	void **box;
+	int dir, runs;
+
+	lua_settop(L, 2);
+	box = lu_box(L, destroy_instance);
+	*box = instance = xcalloc(1, sizeof(*instance));
+	dir = open_state(L, &key, &err);
+	if (dir < 0)
+		return lu_fail(L, &err);
+	runs = instance_load(dir, key, instance);
+	close(dir);
+	if (!runs)
+		return 0;
+	lua_createtable(L, 0, 3);
+	lua_pushstring(L, instance->id);
+	lua_setfield(L, -2, "id");
+	lua_pushinteger(L, instance->pid);
+	lua_setfield(L, -2, "pid");
+	return 1;
+}
+
+static int l_forget_instance(lua_State *L)
+{
+	struct error err = { 0 };
+	const char *key;
+	int dir = open_state(L, &key, &err);
+
+	if (dir < 0)
+		return lu_fail(L, &err);
+	instance_forget(dir, key);
+	close(dir);
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+void state_register(lua_State *L)
+{
+	static const luaL_Reg functions[] = { { "state_dir", l_state_dir },
+					      { "composed_image", l_composed_image },
+					      { "composed_name", l_composed_name },
+					      { "record_composed", l_record_composed },
+					      { "instance", l_instance },
+					      { "forget_instance", l_forget_instance },
+					      { NULL, NULL } };
+
+	luaL_setfuncs(L, functions, 0);
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+// The file: lines "id TEXT", "runtime PATH", "entry JSON", "pid N", "start N".
+#include "instance.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#include "state.h"
+#include "util.h"
+
+unsigned long long instance_start_time(pid_t pid)
+{
+	cleanup_free char *path = xasprintf("/proc/%d/stat", (int)pid);
+	cleanup_free char *text = NULL;
+	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+	unsigned long long start = 0;
+	char state = 0;
+	const char *rest;
+	size_t len;
+
+	if (pid <= 0 || fd < 0 || read_fd_all(fd, 4096, &text, &len, NULL) < 0)
+		return 0;
+	// The name in parentheses may hold anything; field 3 follows the last ")".
+	rest = strrchr(text, ')');
+	if (!rest || sscanf(rest + 1,
+			    " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
+			    "%*s %*s %llu",
+			    &state, &start) != 2)
+		return 0;
+	return state == 'Z' || state == 'X' ? 0 : start;
+}
+
+static bool number(const char *text, unsigned long long *out)
+{
+	char *end;
+
+	errno = 0;
+	*out = strtoull(text, &end, 10);
+	return errno == 0 && end != text && *end == '\0' && text[0] != '-';
+}
+
+static void read_line(struct instance *out, char *line)
+{
+	char *value = strchr(line, ' ');
+	unsigned long long n;
+
+	if (!value)
+		return;
+	*value++ = '\0';
+	if (streq(line, "id") && !out->id)
+		out->id = xstrdup(value);
+	else if (streq(line, "runtime") && !out->runtime)
+		out->runtime = xstrdup(value);
+	else if (streq(line, "entry") && !out->entry)
+		out->entry = xstrdup(value);
+	else if (streq(line, "pid") && number(value, &n) && n <= 1 << 30)
+		out->pid = (pid_t)n;
+	else if (streq(line, "start") && number(value, &n))
+		out->start = n;
+}
+
+int instance_load(int dir, const char *key, struct instance *out)
+{
+	cleanup_free char *name = xasprintf("%s.run", key);
+	cleanup_free char *text = NULL;
+	char *rest, *line;
+	size_t len;
+
+	if (state_read(dir, name, &text, &len, NULL) < 0)
+		return 0;
+	for (rest = text; (line = strsep(&rest, "\n"));)
+		read_line(out, line);
+	if (out->id && *out->id && out->start && out->start == instance_start_time(out->pid))
+		return 1;
+	instance_free(out);
+	return 0;
+}
+
+int instance_save(int dir, const char *key, const struct instance *instance, struct error *err)
+{
+	cleanup_free char *name = xasprintf("%s.run", key);
+	cleanup_free char *text =
+		xasprintf("id %s\npid %d\nstart %llu\n%s%s%s%s%s%s", instance->id,
+			  (int)instance->pid, instance->start, instance->runtime ? "runtime " : "",
+			  instance->runtime ? instance->runtime : "", instance->runtime ? "\n" : "",
+			  instance->entry ? "entry " : "", instance->entry ? instance->entry : "",
+			  instance->entry ? "\n" : "");
+
+	return state_write(dir, name, text, strlen(text), err);
+}
+
+void instance_forget(int dir, const char *key)
+{
+	cleanup_free char *name = xasprintf("%s.run", key);
+
+	unlinkat(dir, name, 0);
+}
+
+void instance_free(struct instance *instance)
+{
+	free(instance->id);
+	free(instance->runtime);
+	free(instance->entry);
+	*instance = (struct instance){ 0 };
+}

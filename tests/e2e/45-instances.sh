@@ -1,0 +1,196 @@
+# Resume and attach: one instance for many calls.
+# shellcheck shell=bash
+state=/run/flakes/0
+containers() { podman ps -q --filter "label=flake-pilot.flake=$1" | wc -l; }
+wait_for() { for _ in $(seq 100); do "$@" && return; sleep 0.1; done; return 1; }
+
+flake fres /bin/sh --resume
+run fres -c 'echo first; hostname'
+check "the first call of a resume flake runs the app" out_has first
+host=$(tail -n 1 "$out")
+run fres -c 'hostname; exit 42'
+check "a later call runs in the same container" out_is "$host"
+check "with the app's exit code" rc_is 42
+check "there is one container" [ "$(containers fres)" = 1 ]
+check "no process of ours stays" [ -z "$(pgrep -x 'podman-pilot|flake-relay|fres' 2>/dev/null)" ]
+mkdir -p "$T/only"
+ln -sf "$(command -v crun)" "$T/only/crun"
+PATH=$T/only run /usr/bin/fres -c 'echo without podman'
+check "a call into a running flake needs no podman" out_is "without podman"
+run flake-ctl explain fres -- -c true
+check "explain shows the one exec" bash -c "grep -q '^crun .* exec ' '$out' && ! grep -q '^podman' '$out'"
+
+run fres -c 'echo to-out; echo to-err >&2'
+check "stdout and stderr stay separate" bash -c "[ \"\$(cat '$out')\" = to-out ] && [ \"\$(cat '$err')\" = to-err ]"
+check "nothing holds the caller's pipes" [ "$(timeout 20 bash -c 'fres -c "echo x; echo y >&2" 2>&1 | tr -d "\n"')" = xy ]
+head -c 67108864 /dev/urandom >"$T/big"
+check "64 MiB through stdin and stdout" [ "$(fres -c cat <"$T/big" | sha256sum)" = "$(sha256sum <"$T/big")" ]
+rm "$T/big"
+run fres -c 'printf "[%s]" "$@"' sh 'a b' "it's" $'new\nline' '' '%s' '@x'
+check "arguments arrive" out_is "$(printf '[%s]' 'a b' "it's" $'new\nline' '' '%s' '@x')"
+fres -c 'printf %s "$1"' sh $'\xff\xfe\x80' </dev/null >"$T/got"
+check "bytes that are not UTF-8, too" cmp -s "$T/got" <(printf '\xff\xfe\x80')
+run fres -c 'kill -9 $$'
+check "death by signal is 128+N" rc_is 137
+fres -c 'trap "echo caught; exit 7" TERM; echo ready; while :; do sleep 0.1; done' >"$out" 2>"$err" </dev/null & pid=$!
+wait_for grep -q ready "$out"
+kill -TERM $pid; rc=0; wait $pid || rc=$?
+check "SIGTERM reaches the app in the instance" rc_is 7
+check "and the instance stays" [ "$(containers fres)" = 1 ]
+run bash -c 'timeout 20 bash -c "fres -c yes | head -n 1"'
+check "a closed pipe ends the call" out_is y
+sed -i /^runtime/d $state/fres.run
+run fres -c 'printf %s "$1"; exit 5' sh $'\xff'
+check "without an OCI runtime that we know podman enters it" [ "$rc" = 5 -a "$(od -An -tx1 <"$out")" = " ff" ]
+flake-ctl podman stop fres >/dev/null
+
+# Instances.
+for i in $(seq 8); do fres -c hostname </dev/null >"$T/host.$i" 2>"$T/host.err" & pids[i]=$!; done
+wait "${pids[@]}"
+check "of 8 first calls at once one starts the container" [ "$(sort -u "$T"/host.[1-8] | wc -l)" = 1 -a "$(containers fres)" = 1 ]
+run fres @one -c hostname
+one=$(cat "$out")
+run fres @two -c hostname
+check "named instances are separate" [ "$(cat "$out")" != "$one" -a "$(containers fres)" = 3 ]
+run fres @one -c hostname
+check "and are found again" out_is "$one"
+run flake-ctl podman show
+check "show lists them with state and age" [ "$(grep -cE '^fres +(-|one|two) +[0-9a-f]{12} +running +[0-9]+s +[0-9]+ ' "$out")" = 3 ]
+run flake-ctl podman show --format json
+check "show as JSON" python3 -c "
+import json; d = json.load(open('$out'))
+assert [r.get('instance') for r in d] == [None, 'one', 'two'], d
+assert all(r['age'] >= 0 and r['pid'] > 0 and r['status'] == 'running' for r in d)"
+run flake-ctl podman stop fres @one
+check "stop ends one instance" [ "$(cat "$out")" = "stopped fres @one" -a "$(containers fres)" = 2 ]
+run flake-ctl podman stop fres @one
+check "to stop what does not run is no failure" rc_is 0
+run fres @two %remove -c 'exit 3'
+check "%remove keeps the exit code" rc_is 3
+check "and ends the instance" [ "$(containers fres)" = 1 ]
+run flake-ctl podman remove --app /usr/bin/fres
+check "a flake that runs is not removed" rc_is 1
+check "the message says what to do" err_has "flake-ctl podman stop fres"
+run flake-ctl podman stop
+check "stop wants a name or --all" rc_is 2
+run flake-ctl podman stop --all
+check "stop --all ends everything" [ -z "$(podman ps -q)" ]
+
+# Stale state heals.
+run fres -c 'echo up'
+rm -rf $state
+run fres -c hostname
+host=$(cat "$out")
+check "a wiped /run: the container that runs is found again" [ "$rc" = 0 -a "$(containers fres)" = 1 ]
+podman kill flake-fres >/dev/null 2>&1
+run fres -c 'echo again'
+check "a killed container is replaced" out_is again
+podman rm -f -t 0 flake-fres >/dev/null 2>&1
+run fres -c 'echo again'
+check "a removed container is replaced" out_is again
+podman stop -t 0 flake-fres >/dev/null 2>&1
+wait_for test -z "$(podman ps -aq --filter name=flake-fres)"
+podman create --name flake-fres "$IMAGE" /bin/true >/dev/null
+rm -rf $state
+run fres -c 'echo again'
+check "what a reboot leaves in podman's store is replaced" out_is again
+sed -i 's/^start .*/start 1/' $state/fres.run
+run fres -c 'echo again'
+check "another process of that id is not taken for it" out_is again
+printf 'id \npid -1\nstart x\n\377garbage' >$state/fres.run
+run fres -c 'echo again'
+check "garbage in the state file" out_is again
+check "still one container" [ "$(containers fres)" = 1 ]
+conmon=$(podman inspect --format '{{.State.ConmonPid}}' flake-fres)
+kill -9 "$conmon" "$(sed -n 's/^pid //p' $state/fres.run)"
+run fres -c 'echo again'
+check "killed conmon and container" out_is again
+chmod 755 $state
+run fres -c 'echo no'
+check "a state directory that others may read is refused" rc_is 126
+check "with the reason" err_has "$state: it must be yours alone"
+chmod 700 $state
+flake-ctl podman stop --all >/dev/null
+
+# The image's own entry point, programs that are not there, an image that is not there.
+podman import --change 'ENTRYPOINT ["/bin/echo","entry point"]' --change 'CMD ["its own"]' - localhost/entry < <(tar -C "$T/tree" -c .) >/dev/null 2>&1
+flake-ctl podman register --force --container localhost/entry --app /usr/bin/fentry --target / --resume --opt "--net none"
+run fentry
+check "resume with the image's own entry point" out_is "entry point its own"
+run fentry 'a "b"'
+check "arguments replace its own" out_is 'entry point a "b"'
+flake fnone /bin/nowhere --resume
+run fnone
+check "a program that is not in the image: 127" rc_is 127
+flake fnoexec /etc/passwd --resume
+run fnoexec
+check "a program that is not executable: 126" rc_is 126
+flake-ctl podman register --force --container localhost/not-here --app /usr/bin/fnoimage --resume
+run fnoimage
+check "an image that is not there: 125" rc_is 125
+check "and is named" err_has localhost/not-here
+flake-ctl podman stop --all >/dev/null
+run flake-ctl podman register --container "$IMAGE" --app /usr/bin/fboth --resume --attach
+check "resume and attach exclude each other" rc_is 2
+
+# Attach.
+flake fatt /bin/sh --attach
+mkfifo "$T/fifo"
+fatt -c 'echo first; while read -r x; do echo "got $x"; done; echo over; sleep 1; exit 9' <"$T/fifo" >"$T/att" 2>"$err" & pid=$!
+exec 7>"$T/fifo"
+wait_for grep -q first "$T/att"
+wait_for test -s $state/fatt.run
+check "no watcher stays behind" [ -z "$(pgrep -x fatt)" ]
+(sleep 1; echo hello) | timeout 20 fatt >"$T/att2" 2>&1 & second=$!
+wait_for grep -q 'got hello' "$T/att2"
+check "a second call is attached to the first's application" grep -q 'got hello' "$T/att2"
+check "in the same container" [ "$(containers fatt)" = 1 ]
+exec 7>&-
+rc=0; wait $pid || rc=$?
+check "the first call has the exit code" rc_is 9
+wait $second
+run fatt -c 'echo new; exit 4'
+check "after its end a call starts anew, with its own arguments" [ "$rc" = 4 -a "$(cat "$out")" = new ]
+
+# Hooks, also around instances.
+mkdir -p /etc/flakes/hooks/launch.d /etc/flakes/hooks/exit.d
+echo 'return function(event) event.env.HOOKED = "yes"; table.insert(event.args, "added") end' >/etc/flakes/hooks/launch.d/a.lua
+cat >/etc/flakes/hooks/exit.d/a.lua <<LUA
+return function(event) local f <close> = io.open("$T/exit-note", "w"); f:write(event.flake, " ", event.status) end
+LUA
+run fres -c 'echo $HOOKED $0; exit 8'
+check "a launch hook changes the first call" out_is "yes added"
+check "an exit hook sees its end" [ "$rc" = 8 -a "$(cat "$T/exit-note")" = "fres 8" ]
+run fres %remove -c 'echo $HOOKED $0; exit 8'
+check "and later ones; %remove ends the instance there, too" [ "$rc" = 8 -a "$(cat "$out")" = "yes added" -a "$(containers fres)" = 0 ]
+rm -rf /etc/flakes/hooks
+
+# A normal user: his own instance, rootless; and root's through sudo.
+useradd -m ann 2>/dev/null
+chmod 755 "$T"
+tar -C "$T/tree" -c . >"$T/tree.tar"
+runuser -u ann -- podman import "$T/tree.tar" "$IMAGE" >/dev/null 2>&1
+run runuser -u ann -- fres -c 'id -u; hostname; exit 6'
+check "a user has an instance of his own, rootless" [ "$rc" = 6 ]
+host=$(tail -n 1 "$out")
+run runuser -u ann -- fres -c 'id -u; hostname; exit 6'
+check "later calls run in it" [ "$rc" = 6 -a "$(tail -n 1 "$out")" = "$host" -a "$(containers fres)" = 0 ]
+run runuser -u ann -- flake-ctl explain fres
+check "by one exec, without podman" bash -c "grep -q '^crun ' '$out'"
+run runuser -u ann -- flake-ctl podman stop --all
+check "he stops it" out_has "stopped fres"
+runuser -u ann -- podman system migrate >/dev/null 2>&1
+flake fsudo /bin/sh --resume --run-as root
+run runuser -u ann -- fsudo -c 'echo no'
+check "without sudo's leave nobody runs as root" [ "$rc" != 0 -a "$(containers fsudo)" = 0 ]
+echo 'ann ALL=(root) NOPASSWD: /usr/lib/flake-pilot/flake-relay' >/etc/sudoers.d/ann
+run runuser -u ann -- env SECRET=1 fsudo @x -c 'echo "$1 $SECRET"; exit 3' sh 'a  b'
+check "a resume flake of another user goes through sudo" [ "$rc" = 3 -a "$(cat "$out")" = "a  b " ]
+run fsudo @x -c 'echo same; exit 2'
+check "it is that user's instance" [ "$rc" = 2 -a "$(containers fsudo)" = 1 ]
+run runuser -u ann -- flake-ctl podman stop fsudo
+check "stop says who may" err_has "sudo --user=root flake-ctl podman stop fsudo"
+rm /etc/sudoers.d/ann
+flake-ctl podman stop --all >/dev/null
+run flake-ctl podman remove --app /usr/bin/fres
+check "a stopped flake is removed" rc_is 0

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: MIT
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "instance.h"
+#include "pilot.h"
+#include "state.h"
+#include "util.h"
+
+static char root[] = "/tmp/flake-unit.XXXXXX";
+
+static int setup(void **state)
+{
+	(void)state;
+	strcpy(root, "/tmp/flake-unit.XXXXXX");
+	assert_non_null(mkdtemp(root));
+	setenv("FLAKE_ROOT", root, 1);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	const char *const argv[] = { "rm", "-rf", root, NULL };
+	pid_t pid = fork();
+
+	(void)state;
+	if (pid == 0)
+		execvp(argv[0], (char *const *)argv);
+	waitpid(pid, NULL, 0);
+	unsetenv("FLAKE_ROOT");
+	return 0;
+}
+
+static void test_keys(void **state)
+{
+	static const struct {
+		const char *flake, *instance, *key;
+	} cases[] = {
+		{ "aws", NULL, "aws" },
+		{ "aws", "one", "aws__one" },
+		{ "python3.11", NULL, "python3.11" },
+		{ "a_b", "c", "a_5Fb__c" },
+		{ "a", "_b", "a___5Fb" },
+		{ "a@b", NULL, "a_40b" },
+		{ "c++", "x=y", "c_2B_2B__x_3Dy" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		cleanup_free char *key = state_key(cases[i].flake, cases[i].instance);
+
+		assert_string_equal(key, cases[i].key);
+	}
+}
+
+static void test_start_time(void **state)
+{
+	pid_t pid = fork();
+
+	(void)state;
+	if (pid == 0) {
+		pause();
+		_exit(0);
+	}
+	assert_true(instance_start_time(getpid()) > 0);
+	assert_true(instance_start_time(pid) >= instance_start_time(getpid()));
+	kill(pid, SIGKILL);
+	// A zombie does not run any more.
+	waitid(P_PID, (id_t)pid, NULL, WEXITED | WNOWAIT);
+	assert_int_equal(instance_start_time(pid), 0);
+	waitpid(pid, NULL, 0);
+	assert_int_equal(instance_start_time(pid), 0);
+	assert_int_equal(instance_start_time(0), 0);
+	assert_int_equal(instance_start_time(-1), 0);
+}
+
+static void test_saved_and_loaded(void **state)
+{
+	static char id[] = "0123abcd", runtime[] = "/run/my crun",
+		    entry[] = "[[\"/bin/a b\"], null]";
+	cleanup_error struct error err = { 0 };
+	cleanup_instance struct instance loaded = { 0 };
+	struct instance saved = { .id = id,
+				  .runtime = runtime,
+				  .entry = entry,
+				  .pid = getpid(),
+				  .start = instance_start_time(getpid()) };
+	cleanup_fd int dir = state_open(NULL, &err);
+
+	(void)state;
+	assert_true(dir >= 0);
+	assert_int_equal(instance_load(dir, "x", &loaded), 0);
+	assert_int_equal(instance_save(dir, "x", &saved, &err), 0);
+	assert_int_equal(instance_load(dir, "x", &loaded), 1);
+	assert_string_equal(loaded.id, id);
+	assert_string_equal(loaded.runtime, runtime);
+	assert_string_equal(loaded.entry, entry);
+	assert_int_equal(loaded.pid, getpid());
+	instance_forget(dir, "x");
+	instance_free(&loaded);
+	assert_int_equal(instance_load(dir, "x", &loaded), 0);
+}
+
+static void test_stale_and_broken(void **state)
+{
+	cleanup_error struct error err = { 0 };
+	cleanup_fd int dir = state_open(NULL, &err);
+	cleanup_free char *start = xasprintf("start %llu\n", instance_start_time(getpid()));
+	cleanup_free char *good = xasprintf("id a\npid %d\n%s", (int)getpid(), start);
+	cleanup_free char *other = xasprintf("id a\npid %d\nstart 1\n", (int)getpid());
+	cleanup_free char *no_id = xasprintf("pid %d\n%s", (int)getpid(), start);
+	cleanup_free char *empty_id = xasprintf("id \npid %d\n%s", (int)getpid(), start);
+	const char *const texts[] = { other,
+				      no_id,
+				      empty_id,
+				      "",
+				      "\n\n\n",
+				      "id a\npid 1 2\n",
+				      "id a\npid -1\nstart 18446744073709551616\n",
+				      "id a\npid 99999999999999999999\nstart 0\n" };
+	cleanup_instance struct instance instance = { 0 };
+
+	(void)state;
+	assert_int_equal(state_write(dir, "x.run", good, strlen(good), &err), 0);
+	assert_int_equal(instance_load(dir, "x", &instance), 1);
+	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+		instance_free(&instance);
+		assert_int_equal(state_write(dir, "x.run", texts[i], strlen(texts[i]), &err), 0);
+		assert_int_equal(instance_load(dir, "x", &instance), 0);
+		assert_null(instance.id);
+	}
+	assert_int_equal(unlinkat(dir, "x.run", 0), 0);
+	assert_int_equal(symlinkat("/etc/passwd", dir, "x.run"), 0);
+	assert_int_equal(instance_load(dir, "x", &instance), 0);
+}
+
+static void test_lock_excludes(void **state)
+{
+	cleanup_error struct error err = { 0 };
+	cleanup_fd int dir = state_open(NULL, &err), lock = state_lock(dir, "x", &err);
+	int ends[2], status;
+	char byte = 0;
+	pid_t pid;
+
+	(void)state;
+	assert_true(lock >= 0);
+	assert_int_equal(pipe(ends), 0);
+	pid = fork();
+	if (pid == 0) {
+		int mine;
+
+		close(steal_fd(&lock)); // a copy of the parent's
+		mine = state_lock(dir, "x", NULL);
+		_exit(mine >= 0 && write(ends[1], "l", 1) == 1 ? 0 : 1);
+	}
+	fcntl(ends[0], F_SETFL, O_NONBLOCK);
+	usleep(100 * 1000);
+	assert_int_equal(read(ends[0], &byte, 1), -1);
+	close(steal_fd(&lock));
+	waitpid(pid, &status, 0);
+	assert_int_equal(status, 0);
+	assert_int_equal(read(ends[0], &byte, 1), 1);
+	close(ends[0]);
+	close(ends[1]);
+}
+
+static void test_relay_carries_the_plan(void **state)
+{
+	cleanup_plan struct plan plan = { .flake = xstrdup("f"),
+					  .command = xstrdup("c"),
+					  .engine = xstrdup("podman"),
+					  .image = xstrdup("i=j"),
+					  .target = xstrdup("/t"),
+					  .user = xstrdup("joe"),
+					  .tty = true,
+					  .resume = true };
+	cleanup_plan struct plan there = { 0 };
+	cleanup_strv struct strv argv = { 0 };
+	cleanup_error struct error err = { 0 };
+
+	(void)state;
+	strv_push(&plan.options, "--volume");
+	strv_push(&plan.options, "--");
+	strv_push(&plan.env, "A=b c\n");
+	strv_push(&plan.args, "--");
+	strv_push(&plan.args, "resume=1");
+	strv_push(&plan.args, "\xff");
+	relay_pack(&argv, &plan);
+	assert_int_equal(relay_unpack(&there, (int)argv.n, argv.v, &err), 0);
+	assert_string_equal(there.image, "i=j");
+	assert_null(there.user);
+	assert_null(there.instance);
+	assert_true(there.tty && there.resume && !there.attach && !there.remove);
+	assert_int_equal(there.options.n, 2);
+	assert_string_equal(there.options.v[1], "--");
+	assert_string_equal(there.env.v[0], "A=b c\n");
+	assert_int_equal(there.args.n, 3);
+	assert_string_equal(there.args.v[0], "--");
+	assert_string_equal(there.args.v[2], "\xff");
+}
+
+static void test_relay_refuses(void **state)
+{
+	static char what[] = "what=1", user[] = "user=root", flag[] = "--help", end[] = "--";
+	char *cases[][2] = { { what, end }, { user, end }, { flag, end }, { end, NULL } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		cleanup_plan struct plan plan = { 0 };
+		cleanup_error struct error err = { 0 };
+
+		assert_int_equal(relay_unpack(&plan, cases[i][1] ? 2 : 1, cases[i], &err), -1);
+		assert_int_equal(err.code, ERR_FLAKE);
+	}
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_keys),
+		T(test_start_time),
+		T(test_saved_and_loaded),
+		T(test_stale_and_broken),
+		T(test_lock_excludes),
+		T(test_relay_carries_the_plan),
+		T(test_relay_refuses),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
