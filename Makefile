@@ -189,7 +189,7 @@ install: build
 	ln -sf flake-ctl $(DESTDIR)$(BINDIR)/flake-ctl-podman
 	$(INSTALL) -m 755 $(B)/flake-launch $(B)/flake-relay $(B)/flake-init $(DESTDIR)$(LIBDIR)
 	$(INSTALL) -m 644 $(SO) $(DESTDIR)$(LIBDIR)/flake
-	for d in lua lua/flake lua/flake/commands runtimes runtimes/podman; do \
+	for d in lua lua/flake lua/flake/commands lua/flake/doctor runtimes runtimes/podman; do \
 		$(INSTALL) -d $(DESTDIR)$(SHAREDIR)/$$d; \
 		for f in $$d/*; do [ ! -f $$f ] || $(INSTALL) -m 644 $$f $(DESTDIR)$(SHAREDIR)/$$d; done; \
 	done
@@ -198,10 +198,11 @@ install: build
 
 # For luarocks: modules only, to the places that the rock names.
 install-rock: build
-	$(INSTALL) -d $(ROCK_LIBDIR)/flake $(ROCK_LUADIR)/flake/commands
+	$(INSTALL) -d $(ROCK_LIBDIR)/flake $(ROCK_LUADIR)/flake/commands $(ROCK_LUADIR)/flake/doctor
 	$(INSTALL) -m 755 $(SO) $(ROCK_LIBDIR)/flake
 	$(INSTALL) -m 644 lua/flake/*.lua $(ROCK_LUADIR)/flake
 	$(INSTALL) -m 644 lua/flake/commands/*.lua $(ROCK_LUADIR)/flake/commands
+	$(INSTALL) -m 644 lua/flake/doctor/*.lua $(ROCK_LUADIR)/flake/doctor
 
 dist:
 	git archive --prefix=flake-pilot-$(VERSION)/ -o flake-pilot-$(VERSION).tar.gz HEAD

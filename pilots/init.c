@@ -7,11 +7,15 @@
 // (pid_namespaces(7)), and podman hands arguments through JSON, which holds no broken UTF-8. So
 // this starts the app as process 2, hands signals on, reaps orphans, ends with the app's status,
 // and turns arguments that the pilot has encoded (pilots/bytes.h) back into bytes.
+//
+// flake-init --check [TARGET] runs nothing: it tells whether the container starts and TARGET is
+// there, by the exit codes of a launch (flake-ctl podman update).
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -74,12 +78,59 @@ static void reap(pid_t app)
 	}
 }
 
+// 0: path can be executed; else the errno.
+static int check_file(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return errno;
+	if (!S_ISREG(st.st_mode))
+		return EACCES;
+	return access(path, X_OK) < 0 ? errno : 0;
+}
+
+// Looks target up as execvp does.
+static int look_up(const char *target)
+{
+	const char *dirs = getenv("PATH");
+	int found = ENOENT;
+
+	if (strchr(target, '/') || !*target)
+		return check_file(target);
+	for (const char *dir = dirs ? dirs : "/bin:/usr/bin"; dir;) {
+		size_t n = strcspn(dir, ":");
+		char path[4096];
+		int code;
+
+		snprintf(path, sizeof(path), "%.*s%s%s", (int)n, dir, n ? "/" : "", target);
+		code = check_file(path);
+		if (code == 0)
+			return 0;
+		if (code == EACCES)
+			found = code;
+		dir = dir[n] ? dir + n + 1 : NULL;
+	}
+	return found;
+}
+
+static int check(const char *target)
+{
+	errno = target ? look_up(target) : 0;
+	if (errno == 0)
+		return 0;
+	return fail(target, errno == ENOENT ? 127 : 126);
+}
+
 int main(int argc, char **argv)
 {
 	const char *self = argc > 0 ? argv[0] : "";
 	sigset_t all, old;
 	pid_t app;
 
+	// Called by podman as init there is a "--" in front: an app may be called --check.
+	if (argc > 1 && strcmp(argv[1], "--check") == 0)
+		return check(argv[2]);
 	argv += argc > 0;
 	if (*argv && strcmp(*argv, "--") == 0)
 		argv++;

@@ -168,8 +168,12 @@ static int set_user(struct plan *plan, const char *user, struct error *err)
 	if (!pw)
 		return error_set(err, ERR_FLAKE, "flake '%s' runs as '%s': no such user",
 				 plan->flake, user);
-	if (pw->pw_uid != geteuid())
-		plan->user = xstrdup(user);
+	if (pw->pw_uid == geteuid())
+		return 0;
+	if (plan->own)
+		return error_set(err, ERR_FLAKE, "flake '%s' is your own and runs as you, not '%s'",
+				 plan->flake, user);
+	plan->user = xstrdup(user);
 	return 0;
 }
 

@@ -6,6 +6,7 @@ local image = require "flake.image"
 local output = require "flake.output"
 local pilot = require "flake.pilot"
 local podman = require "flake.podman"
+local registry = require "flake.registry"
 
 local ROOT = { name = "root", metavar = "DIR", check = cli.absolute_path,
   about = "Fake root for definitions and command links." }
@@ -13,12 +14,20 @@ local USER = { name = "user", flag = true, about = "The caller's own flakes, not
 local FORMAT = { name = "format", default = "table", choices = output.formats,
   about = "Output format." }
 
+-- Whose store podman uses is a matter of who calls it: with these verbs --user only has to make
+-- sense.
+local PODMAN_USER = { name = "user", flag = true,
+  about = "For the caller's own flakes (podman's store is the caller's anyhow)." }
+
 local function pull(opts)
+  local ok, message, code = registry.dir(opts)
+  if not ok then return nil, message, code end
   return podman.run("pull", opts.uri)
 end
 
 local function load_image(opts)
-  local file, message, code = image.newest_file(opts.oci)
+  local file, message, code = registry.dir(opts)
+  if file then file, message, code = image.newest_file(opts.oci) end
   if not file then return nil, message, code end
   return podman.run("load", "--input", file)
 end
@@ -39,13 +48,15 @@ return {
       about = "Pull a container image from a registry.",
       options = {
         { name = "uri", required = true, about = "Image to pull, as podman pull takes it." },
+        PODMAN_USER,
       },
       run = pull,
     },
     load = {
       about = "Load a container image from an archive.",
       options = { { name = "oci", required = true, metavar = "FILE",
-        about = "Archive file; if there is none of that name, the highest version of FILE*." } },
+        about = "Archive file; if there is none of that name, the highest version of FILE*." },
+        PODMAN_USER },
       run = load_image,
     },
     register = {
@@ -80,6 +91,8 @@ return {
           about = "Print the image's own notes, /IMAGE.yaml, and exit." },
         { name = "force", flag = true,
           about = "Replace a flake that exists; never a foreign file." },
+        { name = "user-may-override", flag = true,
+          about = "Lets users have an own flake of this name, which then wins." },
         ROOT, USER,
       },
       run = verb "register",
@@ -121,9 +134,20 @@ return {
       },
       run = verb "stop",
     },
+    update = {
+      about = "Pull newer images of flakes; the old one stays until the new one works.",
+      options = {
+        { name = "name", positional = true, optional = true, about = "Name of the flake." },
+        { name = "all", flag = true, about = "All flakes." },
+        { name = "check", flag = true,
+          about = "Only report; exit status 10 if there is something new." },
+        FORMAT, USER,
+      },
+      run = verb "update",
+    },
     show = {
       about = "List containers that flakes have started.",
-      options = { FORMAT },
+      options = { FORMAT, PODMAN_USER },
       run = verb "show",
     },
   },

@@ -48,6 +48,7 @@ static void push_flake(lua_State *L, const struct flake *flake)
 	lu_set_bool(L, "resume", instance->resume);
 	lu_set_bool(L, "attach", instance->attach);
 	lu_set_bool(L, "own", flake->own);
+	lu_set_bool(L, "user_may_override", flake->user_may_override);
 	lu_set_bool(L, "check_host_dependencies", flake->check_host_dependencies);
 	lu_set_strv(L, "files", &flake->files);
 	lu_set_strv(L, "options", &flake->options);
@@ -68,7 +69,8 @@ struct flake *pilot_load(lua_State *L, const char *name, int opts, struct error 
 {
 	struct flake_where where = { .prefix = lu_opt_string(L, opts, "root", NULL),
 				     .user_dir = lu_opt_string(L, opts, "user_dir", NULL),
-				     .dir = lu_opt_string(L, opts, "dir", NULL) };
+				     .dir = lu_opt_string(L, opts, "dir", NULL),
+				     .own = lu_opt_bool(L, opts, "own", false) };
 	void **box = lu_box(L, destroy_flake);
 
 	*box = xcalloc(1, sizeof(struct flake));
@@ -77,7 +79,7 @@ struct flake *pilot_load(lua_State *L, const char *name, int opts, struct error 
 
 static int l_load(lua_State *L)
 {
-	static const char *const keys[] = { "root", "user_dir", "dir", NULL };
+	static const char *const keys[] = { "root", "user_dir", "dir", "own", NULL };
 	const char *name = luaL_checkstring(L, 1);
 	struct error err = { 0 };
 	const struct flake *flake;

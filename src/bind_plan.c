@@ -63,7 +63,7 @@ static int tty_of(lua_State *L, int opts)
 
 static int l_plan(lua_State *L)
 {
-	static const char *const keys[] = { "root", "user_dir", "dir", "tty", NULL };
+	static const char *const keys[] = { "root", "user_dir", "dir", "own", "tty", NULL };
 	const char *name = luaL_checkstring(L, 1);
 	struct call call = { 0 };
 	struct error err = { 0 };

@@ -115,27 +115,53 @@ static int load_from(const char *dir, const char *name, struct flake *flake, str
 	return schema_read(flake, err);
 }
 
+// Directory of the user's own definitions; NULL: there is none. Caller frees.
+static char *own_dir(const struct flake_where *where)
+{
+	cleanup_free char *root = where->user_dir ? NULL : paths_user_root();
+
+	if (where->user_dir)
+		return xstrdup(where->user_dir);
+	return root ? xasprintf("%s/flakes", root) : NULL;
+}
+
+static bool defines(const char *dir, const char *name)
+{
+	cleanup_free char *path = xasprintf("%s/%s.yaml", dir, name);
+
+	return access(path, F_OK) == 0;
+}
+
+static int load_own(const char *dir, const char *name, struct flake *flake, struct error *err)
+{
+	flake->own = true;
+	return load_from(dir, name, flake, err);
+}
+
 static int load_any(const char *name, const struct flake_where *where, struct flake *flake,
 		    struct error *err)
 {
 	const char *prefix = where->prefix ? where->prefix : paths_prefix();
 	cleanup_free char *dir = xasprintf("%s%s", prefix, FLAKES_DIR);
-	cleanup_free char *root = NULL, *own = NULL;
+	cleanup_free char *own = NULL;
 	cleanup_error struct error why = { 0 };
+	int rc;
 
-	if (load_from(where->dir ? where->dir : dir, name, flake, err) == 0)
-		return 0;
-	if (flake->name || err->code != ENOENT || where->dir)
+	flake->own = where->dir && where->own;
+	rc = load_from(where->dir ? where->dir : dir, name, flake, err);
+	if (where->dir || (rc == 0 && !flake->user_may_override))
+		return rc;
+	if (rc < 0 && (flake->name || err->code != ENOENT))
 		return -1;
-	if (where->user_dir)
-		own = xstrdup(where->user_dir);
-	else if ((root = paths_user_root()))
-		own = xasprintf("%s/flakes", root);
-	if (!own)
-		return -1;
-	flake->own = true;
-	if (load_from(own, name, flake, &why) == 0)
-		return 0;
+	own = own_dir(where);
+	if (rc == 0) {
+		if (!own || !defines(own, name))
+			return 0;
+		flake_free(flake);
+		return load_own(own, name, flake, err);
+	}
+	if (!own || load_own(own, name, flake, &why) == 0)
+		return own ? 0 : -1;
 	// Missing in both places: the first message, which names the system's file, stands.
 	return flake->name ? error_set(err, why.code == ENOENT ? ERR_FLAKE : why.code, "%s",
 				       why.message)

@@ -32,6 +32,7 @@ struct flake {
 	bool check_host_dependencies; // files of the host go into the composed image
 	struct strv share;	      // what of the caller's surroundings the app gets
 	bool own;		      // from the user's own directory
+	bool user_may_override;	      // a user's own flake of the same name wins
 	struct flake_app *apps;
 	size_t napps;
 	struct strv options; // the engine's, as written
@@ -46,13 +47,15 @@ struct flake_where {
 	const char *prefix;   // before FLAKES_DIR
 	const char *user_dir; // the user's own definitions
 	const char *dir;      // look only in this directory
+	bool own;	      // which is the user's own
 };
 
 // Is this a possible name of a flake or a command: 1 to 255 bytes, no slash, no control
 // character, no leading dot or blank?
 bool flake_name_is_valid(const char *name);
 
-// Finds and loads the flake of a command. The system's definition wins over the user's own.
+// Finds and loads the flake of a command. The system's definition wins over the user's own, unless
+// it says user_may_override.
 // ENOENT: there is none; EPERM: others could have changed it; ERR_YAML, ERR_FLAKE: it is broken.
 int flake_load(const char *name, const struct flake_where *where, struct flake *out,
 	       struct error *err);

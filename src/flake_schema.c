@@ -231,7 +231,8 @@ static int read_v1_app(const struct walk *w, const struct node *container)
 
 static int read_v1(const struct walk *w)
 {
-	static const char *const top[] = { "version", "container", "vm", "include", NULL };
+	static const char *const top[] = { "version", "container",	   "vm",
+					   "include", "user_may_override", NULL };
 	static const char *const known[] = {
 		"name",		  "target_app_path", "host_app_path",
 		"base_container", "layers",	     "check_host_dependencies",
@@ -266,9 +267,8 @@ static int read_v1(const struct walk *w)
 
 static int read_v2(const struct walk *w)
 {
-	static const char *const top[] = {
-		"version", "runtime", "engine", "static", "include", NULL
-	};
+	static const char *const top[] = { "version", "runtime",	   "engine", "static",
+					   "include", "user_may_override", NULL };
 	static const char *const in_runtime[] = { "name", "path_map", "base_layer", "layers",
 						  "user", "instance", "share",	    NULL };
 	static const char *const in_engine[] = { "pilot", "args", "params", NULL };
@@ -350,7 +350,8 @@ int schema_read(struct flake *flake, struct error *err)
 		rc = read_v2(&w);
 	else
 		return fail(&w, version, "version", "must be 1 or 2");
-	if (rc < 0 || check(&w) < 0)
+	if (rc < 0 || check(&w) < 0 ||
+	    get_bool(&w, flake->doc, "user_may_override", &flake->user_may_override) < 0)
 		return -1;
 	return read_include(&w);
 }

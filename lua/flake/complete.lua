@@ -30,7 +30,7 @@ function M.commands()
     local driver = loader.load("runtimes", name)
     local verbs = driver and cli.verbs(driver) or {}
     if driver then
-      table.insert(found, { path = { name }, about = driver.about, words = { "--help" },
+      table.insert(found, { path = { name }, about = driver.about, words = { "--help", "--user" },
         verbs = verbs })
     end
     for _, verb in ipairs(verbs) do

@@ -1,104 +1,42 @@
 -- SPDX-License-Identifier: MIT
--- Checks of the host and of the flakes. A finding: {severity="serious"|"warning", what=, remedy=}.
+-- Checks of the host (doctor/host.lua) and of the flakes, the system's and the caller's own.
+-- A finding: {severity="serious"|"warning", what=, remedy=}.
 local fs = require "flake.fs"
 local hooks = require "flake.hooks"
+local host = require "flake.doctor.host"
+local links = require "flake.doctor.links"
 local loader = require "flake.loader"
+local output = require "flake.output"
+local own = require "flake.own"
 local pilot = require "flake.pilot"
 local process = require "flake.process"
 local registry = require "flake.registry"
 
 local M = {}
 
+local COLOURS = { serious = "red", warning = "yellow" }
 local LINK_DIRS = { "/usr/bin", "/usr/local/bin", "/usr/sbin", "/bin", "/opt/bin" }
+local REPAIR = "repair the definition, or flake-ctl podman remove --force --app PATH"
 
-local function read_line(path)
-  local f <close> = io.open(path)
-  return f and f:read("l")
+-- Only a user has a root of his own.
+local function home_of_own()
+  local root = loader.user_root()
+  return root and root:gsub("/%.flakes$", "")
 end
 
-local function check_engine(add)
-  if not process.which("podman") then
-    add("serious", "podman is not installed", "install the package podman")
-    return
-  end
-  if not process.which("crun") and not process.which("runc") then
-    add("serious", "podman has no OCI runtime", "install the package crun")
-  end
-  local result = process.run({ "podman", "info", "--format", "{{.Store.GraphRoot}}" },
-    { stdin = "null", stdout = "pipe", stderr = "pipe", timeout = 20 })
-  if not result or result.code ~= 0 then
-    local why = result and result.stderr:match("[^\n]+") or "no answer"
-    add("serious", "podman does not work: " .. why, "see podman info")
-  end
-end
-
--- crun wants cgroups of one kind: v1 and v2 with controllers side by side are refused.
-local function check_cgroups(add)
-  local controllers = read_line("/sys/fs/cgroup/unified/cgroup.controllers")
-  if controllers and controllers ~= "" then
-    add("warning", "cgroup v1 and v2 are mounted together (hybrid), which crun refuses",
-      "boot with systemd.unified_cgroup_hierarchy=1")
-  elseif not fs.stat("/sys/fs/cgroup") then
-    add("serious", "/sys/fs/cgroup is missing", "mount the cgroup file system")
-  end
-end
-
--- podman wants to raise the limit of open files; without CAP_SYS_RESOURCE it cannot exceed the
--- hard limit.
-local function check_limits(add)
-  for line in io.lines("/proc/self/limits") do
-    local hard = line:match("^Max open files%s+%d+%s+(%d+)")
-    if hard and tonumber(hard) < 1024 then
-      add("warning", ("only %s files may be open"):format(hard), "raise nofile in limits.conf(5)")
-    end
-  end
-end
-
-local function has_range(file, user)
-  local f <close> = io.open(file)
-  for line in (f and f:lines() or function() end) do
-    local owner = line:match("^([^:]+):%d+:%d+")
-    if owner == user.name or owner == tostring(user.uid) then return true end
-  end
-  return false
-end
-
-local function check_rootless(add)
-  local uid = fs.getuid()
-  if uid == 0 then return end
-  local user = fs.user(uid)
-  for _, file in ipairs { "/etc/subuid", "/etc/subgid" } do
-    if not user or not has_range(file, user) then
-      add("serious", ("%s has no range for you: rootless podman cannot start"):format(file),
-        ("as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 %s")
-          :format(user and user.name or uid))
-    end
-  end
-  if not process.which("newuidmap") then
-    add("serious", "newuidmap is missing: rootless podman cannot start",
-      "install the package uidmap")
-  end
-end
-
-local function check_kvm(add)
-  if not fs.stat("/dev/kvm") then
-    add("warning", "/dev/kvm is missing: VM flakes would be emulated, slowly",
-      "enable virtualisation, load kvm_intel or kvm_amd")
-  elseif not fs.access("/dev/kvm", "rw") then
-    add("warning", "you may not use /dev/kvm", "join the group kvm")
-  end
+local function root_remedy(dir)
+  local home = home_of_own()
+  if home and dir:sub(1, #home + 1) == home .. "/" then return "flake-ctl init --user --force" end
+  return ("chown root: %s && chmod go-w %s, and what leads to it"):format(dir, dir)
 end
 
 local function check_roots(add)
-  local dirs = loader.override_roots()
-  local definitions = pilot.flakes_dir()
-  for _, dir in ipairs { definitions, table.unpack(dirs) } do
+  local dirs = { pilot.flakes_dir(), table.unpack(loader.override_roots()) }
+  if loader.user_root() then table.insert(dirs, loader.user_root() .. "/flakes") end
+  for _, dir in ipairs(dirs) do
     if fs.stat(dir) then
       local ok, message = fs.trusted(dir)
-      if not ok then
-        add("serious", message, ("chown root: %s && chmod go-w %s, and what leads to it")
-          :format(dir, dir))
-      end
+      if not ok then add("serious", message, root_remedy(dir)) end
     end
   end
 end
@@ -118,24 +56,43 @@ local function check_overrides(add)
   end
 end
 
-local function check_definition(add, name, dir)
-  local flake, message = pilot.load(name, { dir = dir })
+local function check_image(add, flake)
+  local found = process.run({ "podman", "image", "exists", flake.image },
+    { stdin = "null", stdout = "null", stderr = "null", timeout = 20 })
+  if found and found.code == 1 then
+    add("warning", ("flake '%s': image '%s' is not here"):format(flake.name, flake.image),
+      ("flake-ctl podman pull --uri %s"):format(flake.image))
+  end
+end
+
+-- What is wrong with a flake only because it is the user's own.
+local function check_own(add, flake)
+  if own.is_hidden(flake.name) then
+    add("warning", ("your flake '%s' is hidden by the system's of that name"):format(flake.name),
+      "register it under another name, or ask the admin for user_may_override")
+  end
+  for _, app in ipairs(flake.apps) do
+    local dir = app.path:match("^(.*)/")
+    if not own.on_path(dir) then
+      add("warning", ("flake '%s': %s is not on PATH"):format(flake.name, dir),
+        own.path_remedy(dir))
+    end
+  end
+end
+
+local function check_definition(add, name, scope)
+  local flake, message, code = registry.find(name, scope)
   if not flake then
-    add("serious", message, "repair the definition, or flake-ctl podman remove --force --app PATH")
+    local remedy = code == "EPERM" and scope.user and "flake-ctl init --user --force"
+    add("serious", message, remedy or REPAIR)
     return
   end
   for _, key in ipairs(flake.unknown) do
     add("warning", ("%s: unknown key '%s'"):format(flake.file, key),
       "a misspelling? it has no effect")
   end
-  if flake.engine == "podman" then
-    local found = process.run({ "podman", "image", "exists", flake.image },
-      { stdin = "null", stdout = "null", stderr = "null", timeout = 20 })
-    if found and found.code == 1 then
-      add("warning", ("flake '%s': image '%s' is not here"):format(flake.name, flake.image),
-        ("flake-ctl podman pull --uri %s"):format(flake.image))
-    end
-  end
+  if flake.engine == "podman" then check_image(add, flake) end
+  if scope.user then check_own(add, flake) end
 end
 
 local orphan_kinds = {
@@ -149,8 +106,14 @@ local orphan_kinds = {
     "register it again with --force, or remove the file" },
 }
 
-local function check_orphans(add, only)
-  for _, orphan in ipairs(registry.orphans({}, LINK_DIRS)) do
+local function link_dirs(scope)
+  if not scope.user then return LINK_DIRS end
+  local home = home_of_own()
+  return { home .. "/.local/bin", home .. "/bin" }
+end
+
+local function check_orphans(add, scope, only)
+  for _, orphan in ipairs(links.orphans(scope, link_dirs(scope))) do
     if not only or orphan.flake == only then
       local severity, text, remedy = table.unpack(orphan_kinds[orphan.kind])
       add(severity, text:format(orphan.flake, orphan.path), remedy)
@@ -158,30 +121,81 @@ local function check_orphans(add, only)
   end
 end
 
---- All findings of the host and all flakes, or of one flake only.
--- Returns an array of findings, or nil, message, code if there is no such flake.
-function M.examine(name)
+-- The system's flakes and, for a user, his own; the latter only with opts.user.
+local function scopes_of(opts)
+  local scopes = {}
+  if not opts.user then table.insert(scopes, {}) end
+  if opts.user or loader.user_root() then table.insert(scopes, { user = true }) end
+  return scopes
+end
+
+local function collector()
   local findings = {}
-  local function add(severity, what, remedy)
+  return findings, function(severity, what, remedy)
     table.insert(findings, { severity = severity, what = what, remedy = remedy })
   end
-  local dir = registry.dir({})
-  if name then
-    local _, message, code = pilot.load(name, { dir = dir })
-    if code == "ENOENT" then return nil, message, code end
-    check_definition(add, name, dir)
-  else
-    check_engine(add)
-    check_cgroups(add)
-    check_limits(add)
-    check_rootless(add)
-    check_kvm(add)
-    check_roots(add)
-    check_overrides(add)
-    for _, row in ipairs(registry.list({}) or {}) do check_definition(add, row.name, dir) end
+end
+
+local function examine_one(name, scopes)
+  local findings, add = collector()
+  local missing, known
+  for _, scope in ipairs(scopes) do
+    local _, message, code = registry.find(name, scope)
+    if code == "ENOENT" then
+      missing = missing or message
+    else
+      known = true
+      check_definition(add, name, scope)
+      check_orphans(add, scope, name)
+    end
   end
-  check_orphans(add, name)
+  if not known then return nil, missing, "ENOENT" end
   return findings
+end
+
+--- Findings about what flakes need: the engine, for a user what rootless podman needs, the roots.
+function M.needs()
+  local findings, add = collector()
+  host.engine(add)
+  if fs.getuid() ~= 0 then host.rootless(add) end
+  check_roots(add)
+  return findings, add
+end
+
+--- All findings of the host and all flakes, or of one flake only. opts: {user=own flakes only}
+-- Returns an array of findings, or nil, message, code if there is no such flake.
+function M.examine(name, opts)
+  local ok, message, code = registry.dir(opts)
+  if not ok then return nil, message, code end
+  local scopes = scopes_of(opts)
+  if name then return examine_one(name, scopes) end
+  local findings, add = M.needs()
+  host.cgroups(add)
+  host.limits(add)
+  host.kvm(add)
+  check_overrides(add)
+  for _, scope in ipairs(scopes) do
+    for _, row in ipairs(registry.list(scope) or {}) do check_definition(add, row.name, scope) end
+    check_orphans(add, scope)
+  end
+  return findings
+end
+
+--- Is one of the findings serious?
+function M.is_serious(findings)
+  for _, finding in ipairs(findings) do
+    if finding.severity == "serious" then return true end
+  end
+  return false
+end
+
+--- Prints findings for people.
+function M.print(findings, out)
+  for _, finding in ipairs(findings) do
+    local word = output.colour(finding.severity, COLOURS[finding.severity], 1)
+    out:write(word, ": ", (finding.what:gsub("%c", "?")), "\n")
+    out:write("  remedy: ", finding.remedy, "\n")
+  end
 end
 
 return M

@@ -11,8 +11,8 @@ Usage: flake-ctl [-V|--version] [--debug] [-h|--help] COMMAND [ARGUMENTS]
 
 -- A short hint for errors whose remedy is always the same.
 local hints = {
-  EACCES = "are you allowed to? system flakes are managed by root",
-  EPERM = "are you allowed to? system flakes are managed by root",
+  EACCES = "are you allowed to? system flakes are managed by root, your own with --user",
+  EPERM = "are you allowed to? system flakes are managed by root, your own with --user",
 }
 
 local function base(path)
@@ -66,7 +66,20 @@ local function print_verbs(ctx, name, driver)
   ctx.out:write(("\n`flake-ctl %s VERB --help` explains one.\n"):format(name))
 end
 
+-- `NAME --user VERB …` is `NAME VERB --user …`.
+local function move_user_flag(args)
+  if args[1] ~= "--user" then return end
+  table.remove(args, 1)
+  if not args[1] or args[1]:sub(1, 1) == "-" then return end
+  for i = 2, #args do
+    if args[i] == "--user" then return end
+    if args[i] == "--" then break end
+  end
+  table.insert(args, 2, "--user")
+end
+
 local function run_runtime(ctx, name, driver, args)
+  move_user_flag(args)
   local verb = table.remove(args, 1)
   if verb == nil then
     print_verbs(ctx, name, driver)

@@ -5,26 +5,38 @@ local exports = require "flake.exports"
 local fs = require "flake.fs"
 local hooks = require "flake.hooks"
 local loader = require "flake.loader"
+local own = require "flake.own"
 local pilot = require "flake.pilot"
 local yaml = require "flake.yaml"
 
 local M = {}
 
-local ORDER = { "version", "include", "tar", "path", "container", "vm", "name", "target_app_path",
-  "host_app_path", "path_map", "runtime", "runas", "resume", "attach",
-  "share", "podman" }
+local ORDER = { "version", "user_may_override", "include", "tar", "path", "container", "vm", "name",
+  "target_app_path", "host_app_path", "path_map", "runtime", "runas", "resume", "attach", "share",
+  "podman" }
 
 --- Directory of the definitions. opts: {root=fake root, user=bool}
 -- Returns the path, or nil, message, code where there is none for this user.
 function M.dir(opts)
   opts = opts or {}
   if not opts.user then return pilot.flakes_dir(opts.root) end
-  local own = loader.user_root()
-  if own then return own .. "/flakes" end
+  if opts.root then return nil, "--user and --root exclude each other", "EUSAGE" end
+  local root = loader.user_root()
+  if root then return root .. "/flakes" end
   return nil, "root has no flakes of its own: leave out --user", "EUSAGE"
 end
 
-local function prefix_of(opts)
+--- Where pilot.load and pilot.plan find the flakes that opts (as for dir) mean.
+-- Returns {dir=, own=}, or nil, message, code.
+function M.where(opts)
+  local dir, message, code = M.dir(opts)
+  if not dir then return nil, message, code end
+  return { dir = dir, own = opts and opts.user or false }
+end
+
+--- What stands before the paths of commands. opts as for dir.
+function M.prefix(opts)
+  if opts.user then return "" end
   return opts.root or pilot.flakes_dir():sub(1, -#pilot.flakes_dir("") - 1)
 end
 
@@ -34,8 +46,8 @@ function M.is_pilot(target)
   return name == "flake-launch" or name:match("^[%w_]+%-pilot$") ~= nil
 end
 
--- "ours", "foreign" or nil (nothing there). Dangling links count as what they point to.
-local function what_is_at(path)
+--- "ours", "foreign" or nil (nothing there). Dangling links count as what they point to.
+function M.what_is_at(path)
   local st = fs.lstat(path)
   if not st then return nil end
   local target = st.type == "symlink" and fs.readlink(path)
@@ -56,14 +68,14 @@ end
 
 --- Loads one flake of the directory. opts as for dir.
 function M.find(name, opts)
-  local dir, message, code = M.dir(opts)
-  if not dir then return nil, message, code end
-  return pilot.load(name, { dir = dir })
+  local where, message, code = M.where(opts)
+  if not where then return nil, message, code end
+  return pilot.load(name, where)
 end
 
-local function row_of(dir, name)
-  local file = ("%s/%s.yaml"):format(dir, name)
-  local flake, message = pilot.load(name, { dir = dir })
+local function row_of(where, name)
+  local file = ("%s/%s.yaml"):format(where.dir, name)
+  local flake, message = pilot.load(name, where)
   if not flake then return { name = name, file = file, error = message, apps = {} } end
   local apps = {}
   for i, app in ipairs(flake.apps) do apps[i] = app.path end
@@ -74,13 +86,13 @@ end
 --- All flakes of the directory, sorted by name; broken ones have `error`.
 -- Returns an array of {name, engine, app, target, image, file, apps, error}.
 function M.list(opts)
-  local dir, message, code = M.dir(opts)
-  if not dir then return nil, message, code end
+  local where, message, code = M.where(opts)
+  if not where then return nil, message, code end
   local rows = {}
-  for _, entry in ipairs(fs.list(dir) or {}) do
+  for _, entry in ipairs(fs.list(where.dir) or {}) do
     local name = entry:match("^([^.].*)%.yaml$")
-    if name and not fs.readlink(dir .. "/" .. entry) then
-      table.insert(rows, row_of(dir, name))
+    if name and not fs.readlink(where.dir .. "/" .. entry) then
+      table.insert(rows, row_of(where, name))
     end
   end
   return rows
@@ -126,7 +138,7 @@ local function check_free(def, dir, prefix, force)
     return nil, ("flake '%s' %s: %s"):format(def.name, what, file), "EEXIST"
   end
   for _, app in ipairs(def.apps) do
-    local found = what_is_at(prefix .. app.path)
+    local found = M.what_is_at(prefix .. app.path)
     if found == "foreign" then
       return nil, ("%s exists and is no flake"):format(prefix .. app.path), "EEXIST"
     elseif found and not force then
@@ -148,7 +160,7 @@ local function drop_old_commands(old, def, dir, prefix)
   local keep = {}
   for _, app in ipairs(def.apps) do keep[app.path], keep[base(app.path) .. ".yaml"] = true, true end
   for _, app in ipairs(old and old.apps or {}) do
-    if not keep[app.path] and what_is_at(prefix .. app.path) == "ours" then
+    if not keep[app.path] and M.what_is_at(prefix .. app.path) == "ours" then
       fs.unlink(prefix .. app.path)
     end
   end
@@ -206,20 +218,21 @@ local function lock(dir)
   return fs.lock(dir .. "/.lock", { timeout = 60 })
 end
 
-local function is_leftover(name)
+--- Is this the name of a temporary file of ours?
+function M.is_leftover(name)
   return name:match("%.tmp%.%w+$") ~= nil
 end
 
 -- What a killed registration left: under the lock nobody else's is in use.
 local function sweep(def, dir, prefix)
   for _, entry in ipairs(fs.list(dir) or {}) do
-    if is_leftover(entry) then fs.unlink(dir .. "/" .. entry) end
+    if M.is_leftover(entry) then fs.unlink(dir .. "/" .. entry) end
   end
   for _, app in ipairs(def.apps) do
     local parent, name = (prefix .. app.path):match("^(.*/)([^/]*)$")
     for _, entry in ipairs(fs.list(parent) or {}) do
       local path = parent .. entry
-      if entry:sub(1, #name + 5) == name .. ".tmp." and what_is_at(path) == "ours" then
+      if entry:sub(1, #name + 5) == name .. ".tmp." and M.what_is_at(path) == "ours" then
         fs.unlink(path)
       end
     end
@@ -235,11 +248,12 @@ function M.register(def, opts)
   if not ok then return nil, message, code end
   local dir = M.dir(opts)
   if not dir then return M.dir(opts) end
-  ok, message, code = fs.mkdir_p(dir)
+  if opts.user then ok, message, code = own.may_register(def) end
+  if ok then ok, message, code = fs.mkdir_p(dir) end
   if not ok then return nil, message, code end
   local held <close>, why, name = lock(dir)
   if not held then return nil, why, name end
-  local prefix = opts.user and "" or prefix_of(opts)
+  local prefix = M.prefix(opts)
   local base_dir, files = exports.base(prefix, opts.user), def.exports or {}
   ok, message, code = check_free(def, dir, prefix, opts.force)
   if ok then ok, message, code = exports.check(files, dir, def.name, base_dir) end
@@ -258,14 +272,14 @@ end
 
 local function unlink_commands(apps, prefix, force)
   for _, app in ipairs(apps) do
-    local found = what_is_at(prefix .. app.path)
+    local found = M.what_is_at(prefix .. app.path)
     if found == "foreign" and not force then
       return nil, ("%s is no flake: it stays (--force removes the definition all the same)")
         :format(prefix .. app.path), "EEXIST"
     end
   end
   for _, app in ipairs(apps) do
-    if what_is_at(prefix .. app.path) == "ours" then
+    if M.what_is_at(prefix .. app.path) == "ours" then
       local ok, message, code = fs.unlink(prefix .. app.path)
       if not ok then return nil, message, code end
     end
@@ -296,7 +310,7 @@ function M.remove(name, opts)
   local event = { flake = flake, apps = apps, image = loaded and loaded.image }
   local ok, message, code = hooks.run("remove", event, { own = opts.user })
   if not ok then return nil, message, code end
-  local prefix = opts.user and "" or prefix_of(opts)
+  local prefix = M.prefix(opts)
   ok, message, code = unlink_commands(apps, prefix, opts.force)
   if not ok then return nil, message, code end
   for _, alias in ipairs(aliases_of(dir, flake)) do fs.unlink(dir .. "/" .. alias) end
@@ -304,46 +318,6 @@ function M.remove(name, opts)
   ok, message, code = fs.unlink(("%s/%s.yaml"):format(dir, flake))
   if not ok and code ~= "ENOENT" then return nil, message, code end
   return fs.remove_tree(("%s/%s.d"):format(dir, flake))
-end
-
--- What is wrong with a link to a pilot; nil: nothing, or it is none.
-local function link_problem(prefix, path, name, definitions)
-  local target = fs.readlink(path)
-  if not target or not M.is_pilot(target) or M.is_pilot(name) then return nil end
-  if is_leftover(name) then return "leftover" end
-  if not fs.stat(("%s/%s.yaml"):format(definitions, name)) then return "no-definition" end
-  if not fs.stat(prefix .. target) and not fs.stat(path) then return "dangling" end
-end
-
---- What is half there: {kind="dangling"|"no-command"|"no-definition"|"leftover", path=, flake=}.
--- dirs: directories whose links to pilots are looked at.
-function M.orphans(opts, dirs)
-  local found = {}
-  local prefix = opts.user and "" or prefix_of(opts)
-  for _, row in ipairs(M.list(opts) or {}) do
-    for _, app in ipairs(row.apps) do
-      if what_is_at(prefix .. app) ~= "ours" then
-        table.insert(found, { kind = "no-command", path = prefix .. app, flake = row.name })
-      end
-    end
-  end
-  local definitions = M.dir(opts)
-  for _, entry in ipairs(fs.list(definitions) or {}) do
-    if is_leftover(entry) then
-      table.insert(found, { kind = "leftover", path = definitions .. "/" .. entry,
-        flake = entry:match("^[^.]*") })
-    end
-  end
-  for _, dir in ipairs(dirs) do
-    for _, entry in ipairs(fs.list(prefix .. dir) or {}) do
-      local kind = link_problem(prefix, prefix .. dir .. "/" .. entry, entry, definitions)
-      if kind then
-        table.insert(found, { kind = kind, path = ("%s%s/%s"):format(prefix, dir, entry),
-          flake = kind == "leftover" and entry:gsub("%.tmp%.%w+$", "") or entry })
-      end
-    end
-  end
-  return found
 end
 
 return M

@@ -3,6 +3,7 @@
 local export_find = require "flake.export_find"
 local fs = require "flake.fs"
 local image = require "flake.image"
+local own = require "flake.own"
 local process = require "flake.process"
 local registry = require "flake.registry"
 local yaml = require "flake.yaml"
@@ -41,7 +42,8 @@ local function definition(opts, apps)
     container.path_map = {}
     for _, app in ipairs(apps) do container.path_map[app.path] = { exports = app.target } end
   end
-  return { include = { tar = yaml.null }, container = container }
+  return { user_may_override = opts.user_may_override, include = { tar = yaml.null },
+    container = container }
 end
 
 -- What cannot be known to be wrong, but should be said.
@@ -51,6 +53,13 @@ local function warn(opts, ctx)
   if not opts.root and found and found.code == 1 then
     ctx.err:write(("flake-ctl: warning: image '%s' is not here yet; get it with: "
       .. "flake-ctl podman pull --uri %s\n"):format(opts.container, opts.container))
+  end
+  for _, path in ipairs(opts.user and opts.app or {}) do
+    local dir = path:match("^(.*)/")
+    if not own.on_path(dir) then
+      ctx.err:write(("flake-ctl: warning: %s is not on PATH: %s\n"):format(dir,
+        own.path_remedy(dir)))
+    end
   end
   for _, option in ipairs(opts.opt) do
     for name in option:gmatch("%%([A-Z_][A-Z0-9_]*)") do
@@ -62,14 +71,31 @@ local function warn(opts, ctx)
   end
 end
 
--- What options need of each other. Returns true, or nil, message, "EUSAGE".
+-- What fits together only in one of the two worlds. Returns true, or nil, message, code.
+local function check_user(opts)
+  local user = opts.run_as and fs.user(opts.run_as)
+  if opts.run_as and not opts.root and not user then
+    return nil, ("--run-as: there is no user '%s'"):format(opts.run_as), "EUSAGE"
+  end
+  if not opts.user then return true end
+  if user and user.uid ~= fs.getuid() then
+    return nil, "own flakes run as you: --run-as goes without --user", "EUSAGE"
+  end
+  if opts.user_may_override then
+    return nil, "--user-may-override is for flakes of the system", "EUSAGE"
+  end
+  return registry.dir(opts)
+end
+
+local HINTS = { EEXIST = "--force replaces a flake, never a foreign file" }
+local OWN_HINTS = { EEXIST = HINTS.EEXIST,
+  EACCES = "commands of your own flakes are where you may write, such as ~/.local/bin/NAME" }
+
+-- What options need of each other. Returns true, or nil, message, code.
 local function check(opts)
   if #opts.app == 0 then return nil, "register needs --app PATH (or --info)", "EUSAGE" end
   if opts.target and #opts.app > 1 and opts.target ~= "/" then
     return nil, "--target goes with one --app only", "EUSAGE"
-  end
-  if opts.run_as and not opts.root and not fs.user(opts.run_as) then
-    return nil, ("--run-as: there is no user '%s'"):format(opts.run_as), "EUSAGE"
   end
   if opts.resume and opts.attach then
     return nil, "--resume and --attach exclude each other", "EUSAGE"
@@ -79,7 +105,7 @@ local function check(opts)
     return nil, "--share cwd excludes --resume and --attach: an instance is started once and "
       .. "cannot follow the caller's directory", "EUSAGE"
   end
-  return true
+  return check_user(opts)
 end
 
 -- Returns as registry.register does.
@@ -104,8 +130,7 @@ return function(opts, ctx)
   for i, path in ipairs(opts.app) do apps[i] = { path = path, target = opts.target or path } end
   ok, message, code = register(opts, ctx, apps)
   if not ok then
-    local hint = code == "EEXIST" and "--force replaces a flake, never a foreign file" or nil
-    return nil, message, code, hint
+    return nil, message, code, (opts.user and OWN_HINTS or HINTS)[code]
   end
   warn(opts, ctx)
   return 0

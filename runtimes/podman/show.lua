@@ -2,6 +2,7 @@
 -- flake-ctl podman show: the containers that flakes have started.
 local instances = require "shipped.runtimes.podman.instances"
 local output = require "flake.output"
+local registry = require "flake.registry"
 
 local COLUMNS = {
   { key = "name", title = "NAME" }, { key = "instance", title = "INSTANCE" },
@@ -22,6 +23,8 @@ end
 
 --- flake-ctl podman show
 return function(opts, ctx)
+  local ok, why, name = registry.dir({ user = opts.user })
+  if not ok then return nil, why, name end
   local rows, message, code = instances.list()
   if not rows then return nil, message, code end
   if opts.format == "table" then

@@ -47,7 +47,8 @@ describe("flake-ctl", function()
 
   it("helps with every command and verb", function()
     for _, args in ipairs { { "list" }, { "explain" }, { "doctor" }, { "import" }, { "help" },
-      { "completion" }, { "podman", "pull" }, { "podman", "load" }, { "podman", "register" },
+      { "completion" }, { "init" }, { "podman", "update" }, { "podman", "pull" },
+      { "podman", "load" }, { "podman", "register" },
       { "podman", "export" }, { "podman", "remove" }, { "podman", "show" } } do
       table.insert(args, "--help")
       local code, out = place:ctl(table.unpack(args))

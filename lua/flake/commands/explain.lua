@@ -3,6 +3,7 @@
 local hooks = require "flake.hooks"
 local output = require "flake.output"
 local pilot = require "flake.pilot"
+local registry = require "flake.registry"
 
 -- Quotes for a POSIX shell; text that is not printable ASCII in $'…' (bash, zsh).
 local function shell_quote(text)
@@ -20,7 +21,12 @@ local function shell_line(argv)
 end
 
 local function run(opts, ctx)
-  local plan, message, code = pilot.plan(opts.name, opts.args)
+  local where, message, code, plan
+  if opts.user then
+    where, message, code = registry.where(opts)
+    if not where then return nil, message, code end
+  end
+  plan, message, code = pilot.plan(opts.name, opts.args, where)
   if not plan then return nil, message, code end
   local dir = plan.files[1]:gsub("%.yaml$", ".d")
   local scripts = {}
@@ -54,6 +60,7 @@ return {
     { name = "args", positional = true, multiple = true, optional = true,
       about = "Arguments of the call, behind --." },
     { name = "format", default = "shell", choices = { "shell", "json" }, about = "Output format." },
+    { name = "user", flag = true, about = "Only the caller's own flakes." },
   },
   run = run,
 }

@@ -1,7 +1,11 @@
 -- SPDX-License-Identifier: MIT
 -- flake-ctl import: the counterpart of `podman export --bundle`.
+local registry = require "flake.registry"
+
 local function run(opts, ctx)
-  local name, message, code = require("flake.bundle").import(opts.file, { root = opts.root,
+  local name, message, code = registry.dir(opts)
+  if not name then return nil, message, code end
+  name, message, code = require("flake.bundle").import(opts.file, { root = opts.root,
     user = opts.user, force = opts.force, pilot = ctx.info.bindir .. "/podman-pilot" })
   if not name then return nil, message, code end
   ctx.out:write("imported flake ", name, "\n")

@@ -1,0 +1,143 @@
+-- SPDX-License-Identifier: MIT
+-- flake-ctl init: the directories of the system's flakes, or of the caller's own.
+local doctor = require "flake.doctor"
+local fs = require "flake.fs"
+local loader = require "flake.loader"
+local registry = require "flake.registry"
+
+local SITE = { "", "/hooks", "/hooks/register.d", "/hooks/launch.d", "/hooks/exit.d",
+  "/hooks/remove.d" }
+local OWN = { "/flakes", "/runtimes", "/commands", "/lua", table.unpack(SITE, 2) }
+local DIR, PRIVATE, STICKY, WRITABLE = 493, 448, 1023, 18 -- 0755 0700 01777 0022
+
+-- /run is empty after a boot.
+local TMPFILES = "# Made by flake-ctl init: see tmpfiles.d(5).\nd /run/flakes 1777 root root -\n"
+local README = [[
+Your own flakes and what they may bring along; made by flake-ctl init --user.
+
+flakes/                definitions, NAME.yaml and NAME.d/: see flake.yaml(5)
+hooks/{register,launch,exit,remove}.d/*.lua
+                       run for your own flakes only: see flake-launch(8)
+runtimes/ commands/ lua/
+                       drivers, commands and modules that win over the site's and the shipped
+                       ones when you call flake-ctl
+]]
+
+-- Gives a directory of ours its mode and, as root, its owner.
+local function repair(report, path, mode)
+  local st = assert(fs.stat(path))
+  local want = mode == STICKY and STICKY or st.mode & ~WRITABLE | PRIVATE
+  if st.uid ~= 0 and fs.geteuid() == 0 then
+    assert(fs.chown(assert(fs.realpath(path)), 0, 0))
+    table.insert(report.repaired, path)
+  end
+  if st.mode ~= want and (st.uid == fs.geteuid() or fs.geteuid() == 0) then
+    assert(fs.chmod(path, want))
+    table.insert(report.repaired, path)
+  end
+end
+
+local function ensure(report, path, mode, force)
+  local st = fs.stat(path)
+  if st and st.type ~= "directory" then
+    error(("%s is a %s, no directory"):format(path, st.type), 0)
+  end
+  if st then
+    if force then repair(report, path, mode) end
+    return
+  end
+  local parent = path:match("^(.*)/")
+  assert(fs.mkdir_p(parent))
+  assert(fs.mkdir(path, mode))
+  assert(fs.chmod(path, mode))
+  report.made[path] = true
+  if not report.made[parent] then table.insert(report.made, path) end
+end
+
+-- Definitions and fragments that others can write are refused at launch.
+local function repair_definitions(report, dir)
+  for _, name in ipairs(fs.list(dir) or {}) do
+    local path = dir .. "/" .. name
+    local st = fs.lstat(path)
+    local ours = st and (st.uid == fs.geteuid() or fs.geteuid() == 0)
+    if ours and (st.type == "file" or st.type == "directory") and st.mode & WRITABLE ~= 0 then
+      assert(fs.chmod(path, st.mode & ~WRITABLE))
+      table.insert(report.repaired, path)
+    end
+    if st and st.type == "directory" then repair_definitions(report, path) end
+  end
+end
+
+local function write_template(report, path, text, force)
+  local there = fs.stat(path)
+  if there and not force then return end
+  assert(fs.write(path, text))
+  if there then table.insert(report.repaired, path) end
+end
+
+local function init_user(report, root, force)
+  local bin = root:gsub("/%.flakes$", "") .. "/.local/bin"
+  local st = fs.stat(root)
+  if st and st.uid ~= fs.geteuid() then
+    error(("%s belongs to user %d; as root: chown -R %s: %s"):format(root, st.uid,
+      fs.user(fs.geteuid()).name, root), 0)
+  end
+  ensure(report, root, PRIVATE, force)
+  for _, dir in ipairs(OWN) do ensure(report, root .. dir, DIR, force) end
+  ensure(report, bin, DIR, false)
+  write_template(report, root .. "/README", README, force)
+  if force then repair_definitions(report, root .. "/flakes") end
+  return bin
+end
+
+local function init_system(report, force)
+  local prefix, flakes = registry.prefix({}), registry.dir({})
+  ensure(report, flakes, DIR, force)
+  for _, dir in ipairs(SITE) do ensure(report, prefix .. "/etc/flakes" .. dir, DIR, force) end
+  ensure(report, prefix .. "/run/flakes", STICKY, force)
+  if fs.stat(prefix .. "/etc/tmpfiles.d") then
+    write_template(report, prefix .. "/etc/tmpfiles.d/flake-pilot.conf", TMPFILES, force)
+  end
+  if force then repair_definitions(report, flakes) end
+  return "/usr/bin"
+end
+
+local function print_report(out, report, bin, user)
+  for _, path in ipairs(report.made) do out:write("made ", path, "\n") end
+  for _, path in ipairs(report.repaired) do out:write("repaired ", path, "\n") end
+  if #report.made + #report.repaired == 0 then out:write("everything is there already\n") end
+  out:write("next: flake-ctl podman pull --uri IMAGE\n",
+    ("      flake-ctl podman register%s --container IMAGE --app %s/NAME\n")
+      :format(user and " --user" or "", bin))
+end
+
+local function run(opts, ctx)
+  local report = { made = {}, repaired = {} }
+  local bin
+  if opts.user then
+    local dir, message, code = registry.dir(opts)
+    if not dir then return nil, message, code end
+    bin = init_user(report, loader.user_root(), opts.force)
+  elseif fs.geteuid() ~= 0 then
+    return nil, "only root can make the system's directories: flake-ctl init --user makes yours",
+      "EUSAGE"
+  else
+    bin = init_system(report, opts.force)
+  end
+  print_report(ctx.out, report, bin, opts.user)
+  local findings = doctor.needs()
+  doctor.print(findings, ctx.out)
+  return doctor.is_serious(findings) and 1 or 0
+end
+
+return {
+  api = 1,
+  about = "Make the directories of flakes, and name what is missing for them.",
+  type = "TOOL",
+  options = {
+    { name = "user", flag = true, about = "The caller's own, for rootless podman." },
+    { name = "force", flag = true,
+      about = "Repair modes and owners, write the templates anew; removes nothing." },
+  },
+  run = run,
+}

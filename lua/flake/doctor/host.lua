@@ -1,0 +1,140 @@
+-- SPDX-License-Identifier: MIT
+-- Checks of the host: engine, cgroups, limits, and what rootless podman needs. Each check calls
+-- add(severity, what, remedy) for what it finds.
+local fs = require "flake.fs"
+local loader = require "flake.loader"
+local own = require "flake.own"
+local process = require "flake.process"
+
+local M = {}
+
+local function read_line(path)
+  local f <close> = io.open(path)
+  return f and f:read("l")
+end
+
+-- A pause process that is gone, of a boot before or of another machine.
+local function engine_remedy(why)
+  if why:find("join the existing user namespace", 1, true) then return "podman system migrate" end
+  return "see podman info"
+end
+
+function M.engine(add)
+  if not process.which("podman") then
+    add("serious", "podman is not installed", "install the package podman")
+    return
+  end
+  if not process.which("crun") and not process.which("runc") then
+    add("serious", "podman has no OCI runtime", "install the package crun")
+  end
+  local result = process.run({ "podman", "info", "--format", "{{.Store.GraphRoot}}" },
+    { stdin = "null", stdout = "pipe", stderr = "pipe", timeout = 20 })
+  if not result or result.code ~= 0 then
+    local text = result and result.stderr or ""
+    local why = text:match("Error: ([^\n]+)") or text:match("[^\n]+") or "no answer"
+    add("serious", "podman does not work: " .. why, engine_remedy(why))
+  end
+end
+
+-- crun wants cgroups of one kind: v1 and v2 with controllers side by side are refused.
+function M.cgroups(add)
+  local controllers = read_line("/sys/fs/cgroup/unified/cgroup.controllers")
+  if controllers and controllers ~= "" then
+    add("warning", "cgroup v1 and v2 are mounted together (hybrid), which crun refuses",
+      "boot with systemd.unified_cgroup_hierarchy=1")
+  elseif not fs.stat("/sys/fs/cgroup") then
+    add("serious", "/sys/fs/cgroup is missing", "mount the cgroup file system")
+  end
+end
+
+-- podman wants to raise the limit of open files; without CAP_SYS_RESOURCE it cannot exceed the
+-- hard limit.
+function M.limits(add)
+  for line in io.lines("/proc/self/limits") do
+    local hard = line:match("^Max open files%s+%d+%s+(%d+)")
+    if hard and tonumber(hard) < 1024 then
+      add("warning", ("only %s files may be open"):format(hard), "raise nofile in limits.conf(5)")
+    end
+  end
+end
+
+function M.kvm(add)
+  if not fs.stat("/dev/kvm") then
+    add("warning", "/dev/kvm is missing: VM flakes would be emulated, slowly",
+      "enable virtualisation, load kvm_intel or kvm_amd")
+  elseif not fs.access("/dev/kvm", "rw") then
+    add("warning", "you may not use /dev/kvm", "join the group kvm")
+  end
+end
+
+local function has_range(file, user)
+  local f <close> = io.open(file)
+  for line in (f and f:lines() or function() end) do
+    local owner, count = line:match("^([^:]+):%d+:(%d+)")
+    local mine = owner and (owner == user.name or owner == tostring(user.uid))
+    if mine and tonumber(count) > 0 then return true end
+  end
+  return false
+end
+
+--- Subordinate ids and the tools that map them.
+function M.ids(add)
+  local uid = fs.getuid()
+  local user = fs.user(uid)
+  local missing = {}
+  for _, file in ipairs { "/etc/subuid", "/etc/subgid" } do
+    if not user or not has_range(file, user) then table.insert(missing, file) end
+  end
+  if #missing > 0 then
+    add("serious", ("no range for you in %s: rootless podman cannot start")
+      :format(table.concat(missing, " and ")),
+      ("as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 %s, then you: "
+        .. "podman system migrate"):format(user and user.name or uid))
+  end
+  for _, tool in ipairs { "newuidmap", "newgidmap" } do
+    if not process.which(tool) then
+      add("serious", tool .. " is missing: rootless podman cannot start",
+        "install the package uidmap")
+    end
+  end
+end
+
+--- Where sockets, locks and the state of instances are while a user is logged in.
+function M.runtime_dir(add)
+  local dir = process.getenv("XDG_RUNTIME_DIR")
+  if not dir then
+    local usual = ("/run/user/%d"):format(fs.getuid())
+    if not fs.stat(usual) then
+      add("warning", ("no runtime directory: XDG_RUNTIME_DIR is not set and %s is missing; podman "
+        .. "uses /tmp"):format(usual), "log in instead of su, or as root: loginctl enable-linger")
+    end
+    return
+  end
+  local st = fs.stat(dir)
+  if not st or st.type ~= "directory" then
+    add("serious", ("the runtime directory is missing: XDG_RUNTIME_DIR is %s"):format(dir),
+      "log in instead of su, or unset XDG_RUNTIME_DIR")
+  elseif st.uid ~= fs.getuid() then
+    add("serious", ("the runtime directory %s belongs to user %d: XDG_RUNTIME_DIR is not yours")
+      :format(dir, st.uid), "log in instead of su, or unset XDG_RUNTIME_DIR")
+  end
+end
+
+--- The usual directory of a user's commands.
+function M.path(add)
+  local root = loader.user_root()
+  local dir = root and root:gsub("/%.flakes$", "") .. "/.local/bin"
+  if dir and not own.on_path(dir) then
+    add("warning", ("%s is not on PATH: commands in it are found only by their path"):format(dir),
+      own.path_remedy(dir))
+  end
+end
+
+--- All that a user needs for flakes of his own.
+function M.rootless(add)
+  M.ids(add)
+  M.runtime_dir(add)
+  M.path(add)
+end
+
+return M

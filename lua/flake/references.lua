@@ -1,0 +1,86 @@
+-- SPDX-License-Identifier: MIT
+-- References to images: what they are, and which flakes use them.
+local M = {}
+
+--- The reference with its tag or digest: "x" is "x:latest".
+function M.with_tag(name)
+  if name:find("@", 1, true) or name:match(":[^/]*$") then return name end
+  return name .. ":latest"
+end
+
+--- "pinned" (by digest or id: nothing newer can be there), "local" (no registry has it), or nil.
+-- image: what the store knows of it, or nil.
+function M.fixed(name, image)
+  if name:find("@", 1, true) then return "pinned" end
+  if name:match("^localhost/") then return "local" end
+  if not image then return nil end
+  if M.may_be_pinned(name) and image.id:sub(1, #name) == name then return "pinned" end
+  return M.qualified(name, image):match("^localhost/") and "local" or nil
+end
+
+-- Does the reference name its registry? As in Docker: the first part has a dot or a port.
+local function has_registry(name)
+  local first = name:match("^([^/]+)/")
+  return first and (first:find("[.:]") or first == "localhost")
+end
+
+--- Can the reference be pinned? Ids look like names: only the store can tell.
+function M.may_be_pinned(name)
+  return name:find("@", 1, true) ~= nil or name:match("^%x+$") ~= nil and #name >= 12
+end
+
+--- The reference with registry and tag, as the store has it; image may be nil.
+function M.qualified(name, image)
+  local full = M.with_tag(name)
+  if has_registry(full) then return full end
+  for _, known in ipairs(image and image.names or {}) do
+    if known:sub(-#full - 1) == "/" .. full then return known end
+  end
+  return full
+end
+
+--- The temporary name under which an image stays while a newer one proves itself.
+function M.keep_name(qualified)
+  local repository, tag = qualified:match("^(.*):([^/:]*)$")
+  local path = repository:lower():gsub("[^%w/]+", "_"):gsub("/_+", "/"):gsub("^_+", "")
+  return ("localhost/flake-pilot-keep/%s:%s"):format(path:gsub("_+%f[/\0]", ""), tag)
+end
+
+local function composed(flake)
+  return flake.base ~= nil or #flake.layers + #flake.include.tar + #flake.include.path > 0
+end
+
+--- The programs that the image alone must have for a flake; empty where it is only a part.
+function M.targets(name, flake)
+  local targets, seen = {}, {}
+  if composed(flake) or M.with_tag(flake.image) ~= M.with_tag(name) then return targets end
+  for _, app in ipairs(flake.apps) do
+    local target = app.target or app.path
+    if not seen[target] then table.insert(targets, target) end
+    seen[target] = true
+  end
+  return targets
+end
+
+--- Every distinct reference of the flakes (as pilot.load gives them), in order:
+-- {name=, user=whose store or nil, flakes={flake, …}}.
+function M.collect(flakes)
+  local list, known = {}, {}
+  for _, flake in ipairs(flakes) do
+    local user = not flake.own and flake.user or nil
+    local names = { flake.image, flake.base, table.unpack(flake.layers) }
+    if not flake.base then names = { flake.image, table.unpack(flake.layers) } end
+    for _, name in ipairs(names) do
+      local key = (user or "") .. "\0" .. M.with_tag(name)
+      if not known[key] then
+        known[key] = { name = name, user = user, flakes = {} }
+        table.insert(list, known[key])
+      end
+      local users = known[key].flakes
+      if users[#users] ~= flake then table.insert(users, flake) end
+    end
+  end
+  return list
+end
+
+return M

@@ -1,0 +1,107 @@
+-- SPDX-License-Identifier: MIT
+-- A store of images: podman's of the caller, or through sudo that of the user a flake runs as.
+-- The methods answer nil, message, code when podman fails.
+local fs = require "flake.fs"
+local process = require "flake.process"
+
+local M = {}
+M.__index = M
+
+--- The store of a user; nil: the caller's. Returns nil, message, code for an unknown user.
+function M.of(user)
+  local known = user and fs.user(user)
+  if user and not known then return nil, ("there is no user '%s'"):format(user), "EFLAKE" end
+  local other = known and known.uid ~= fs.geteuid()
+  return setmetatable({ prefix = other and { "sudo", "--user=" .. user, "--" } or {} }, M)
+end
+
+--- Runs a tool as the store's user; its output is collected. Returns process.run's result.
+function M:tool(argv, timeout, stderr)
+  local full = table.move(self.prefix, 1, #self.prefix, 1, {})
+  table.move(argv, 1, #argv, #full + 1, full)
+  return process.run(full, { stdin = "null", stdout = "pipe", stderr = stderr or "pipe",
+    timeout = timeout, cwd = "/" })
+end
+
+-- The line that says why: podman's last one, without the decoration of its log.
+local function reason(text)
+  local line = text and text:gsub("%s+$", ""):match("[^\n]*$") or ""
+  line = line:match('level=%w+ msg="(.*)"$') or line
+  return (line:gsub('\\"', '"'):gsub("^Error: ", ""))
+end
+M.reason = reason
+
+--- podman's output. stderr: "inherit" shows its progress.
+function M:podman(argv, stderr)
+  local result, message, code = self:tool({ "podman", table.unpack(argv) }, nil, stderr)
+  if not result then return nil, message, code end
+  if result.code == 0 then return result.stdout end
+  local why = reason(result.stderr)
+  return nil, why ~= "" and why or ("podman %s failed"):format(argv[1]), "EENGINE"
+end
+
+local function decode(text)
+  local value = require("dkjson").decode(text)
+  return type(value) == "table" and value or {}
+end
+
+--- What the store knows of an image: {id=, digest=, digests={[digest]=true}, names=, config=}.
+-- nil without message: it is not there.
+function M:image(name)
+  local found, message, code = self:tool({ "podman", "image", "exists", name })
+  if not found then return nil, message, code end
+  if found.code == 1 then return nil end
+  local text
+  text, message, code = self:podman({ "image", "inspect", name })
+  if not text then return nil, message, code end
+  local image = decode(text)[1] or {}
+  local digests = { [image.Digest or ""] = true }
+  for _, known in ipairs(image.RepoDigests or {}) do
+    digests[known:match("@(.*)$") or ""] = true
+  end
+  return { id = image.Id, digest = image.Digest, digests = digests, names = image.RepoTags or {},
+    config = image.Config or {} }
+end
+
+--- Names of an image by its id, tags and digests; nil without message: it is not there.
+function M:names(id)
+  local text, message, code = self:podman({ "images", "--all", "--no-trunc", "--format", "json" })
+  if not text then return nil, message, code end
+  for _, image in ipairs(decode(text)) do
+    if image.Id == id then return image.Names or {} end
+  end
+end
+
+function M:tag(id, name)
+  return self:podman({ "tag", id, name })
+end
+
+function M:untag(id, name)
+  return self:podman({ "untag", id, name })
+end
+
+--- Removes an image that nothing names or uses. Returns true if it is gone, else false and why.
+function M:drop(id)
+  local names, message = self:names(id)
+  if not names then return message == nil, message end
+  if #names > 0 then return false, "it is also named " .. table.concat(names, ", ") end
+  local ok
+  ok, message = self:podman({ "rmi", id })
+  return ok ~= nil, message
+end
+
+--- Running containers of flakes that use an image: {{flake=, instance=, id=}, …}.
+function M:instances(image_id)
+  local text = self:podman({ "ps", "--no-trunc", "--filter", "label=flake-pilot.flake",
+    "--format", "json" })
+  local found = {}
+  for _, container in ipairs(text and decode(text) or {}) do
+    if container.ImageID == image_id then
+      table.insert(found, { id = container.Id, flake = container.Labels["flake-pilot.flake"],
+        instance = container.Labels["flake-pilot.instance"] })
+    end
+  end
+  return found
+end
+
+return M
