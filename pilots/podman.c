@@ -98,12 +98,23 @@ static void add_env(struct strv *argv, const struct plan *plan)
 		strv_pushf(argv, "--env=%s", plan->env.v[i]);
 }
 
+static bool has_pull_policy(const struct strv *options)
+{
+	for (size_t i = 0; i < options->n; i++)
+		if (str_starts(options->v[i], "--pull"))
+			return true;
+	return false;
+}
+
 // What every container of a flake has, whatever runs in it.
 static int add_container(struct strv *argv, const struct plan *plan, const char *init,
 			 struct error *err)
 {
 	if (!plan->progress && !isatty(STDERR_FILENO))
 		strv_push(argv, "--quiet");
+	// There is no registry to ask for it: podman says at once that it is missing.
+	if (str_starts(plan->image, "localhost/") && !has_pull_policy(&plan->options))
+		strv_push(argv, "--pull=never");
 	if (init) {
 		strv_push(argv, "--init");
 		strv_pushf(argv, "--init-path=%s", init);

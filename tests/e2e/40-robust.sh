@@ -61,7 +61,7 @@ run flake-ctl podman register --container localhost/gone:1 --app /usr/bin/fgone 
 podman rmi localhost/gone:1 >/dev/null
 run fgone
 check "a removed image: podman's 125" rc_is 125
-check "the message names the image" err_has localhost/gone
+check "a clear message names the image" err_has "localhost/gone:1: image not known"
 run flake-ctl doctor fgone
 check "doctor says how to get it back" out_has "flake-ctl podman pull --uri localhost/gone:1"
 flake-ctl podman remove --app /usr/bin/fgone

@@ -66,6 +66,8 @@ def main(flake):
 
     pid, fd = start(flake, "-c", "trap 'stty size' WINCH; echo ready; while :; do sleep 0.1; done")
     expect(fd, b"ready")
+    # The app may be faster than crun, which looks for resizes only when it has started it.
+    time.sleep(0.3)
     set_size(fd, 44, 99)
     report("a resize arrives", expect(fd, b"44 99"))
     os.write(fd, b"\x03")
