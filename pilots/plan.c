@@ -15,21 +15,39 @@ enum { MAX_TOKEN = 128 * 1024 };
 #member, type, decides, offsetof(struct plan, member)                              \
 	}
 
+// clang-format off
 const struct plan_field plan_fields[] = {
-	FIELD(PLAN_TEXT, true, flake),	     FIELD(PLAN_TEXT, true, command),
-	FIELD(PLAN_TEXT, true, engine),	     FIELD(PLAN_TEXT, true, image),
-	FIELD(PLAN_TEXT, true, target),	     FIELD(PLAN_TEXT, false, user),
-	FIELD(PLAN_TEXT, true, instance),    FIELD(PLAN_FLAG, true, tty),
-	FIELD(PLAN_FLAG, true, remove),	     FIELD(PLAN_FLAG, true, progress),
-	FIELD(PLAN_FLAG, true, interactive), FIELD(PLAN_FLAG, true, skip_missing_volumes),
-	FIELD(PLAN_FLAG, true, debug),	     FIELD(PLAN_FLAG, true, own),
-	FIELD(PLAN_FLAG, true, resume),	     FIELD(PLAN_FLAG, true, attach),
-	FIELD(PLAN_FLAG, true, composed),    FIELD(PLAN_LIST, true, options),
-	FIELD(PLAN_LIST, true, env),	     FIELD(PLAN_LIST, true, args),
-	FIELD(PLAN_LIST, false, files),	     FIELD(PLAN_LIST, false, prepare),
-	FIELD(PLAN_LIST, false, start),	     FIELD(PLAN_LIST, false, argv),
-	FIELD(PLAN_TEXT, false, process),    { 0 },
+	FIELD(PLAN_TEXT, true, flake),
+	FIELD(PLAN_TEXT, true, command),
+	FIELD(PLAN_TEXT, true, engine),
+	FIELD(PLAN_TEXT, true, image),
+	FIELD(PLAN_TEXT, true, target),
+	FIELD(PLAN_TEXT, false, user),
+	FIELD(PLAN_TEXT, true, instance),
+	FIELD(PLAN_FLAG, true, tty),
+	FIELD(PLAN_FLAG, true, remove),
+	FIELD(PLAN_FLAG, true, progress),
+	FIELD(PLAN_FLAG, true, interactive),
+	FIELD(PLAN_FLAG, true, skip_missing_volumes),
+	FIELD(PLAN_FLAG, true, debug),
+	FIELD(PLAN_FLAG, true, own),
+	FIELD(PLAN_FLAG, true, resume),
+	FIELD(PLAN_FLAG, true, attach),
+	FIELD(PLAN_FLAG, true, composed),
+	FIELD(PLAN_LIST, true, options),
+	FIELD(PLAN_LIST, true, env),
+	FIELD(PLAN_LIST, true, args),
+	FIELD(PLAN_LIST, true, mounts),
+	FIELD(PLAN_TEXT, true, workdir),
+	FIELD(PLAN_TEXT, true, run_user),
+	FIELD(PLAN_LIST, false, files),
+	FIELD(PLAN_LIST, false, prepare),
+	FIELD(PLAN_LIST, false, start),
+	FIELD(PLAN_LIST, false, argv),
+	FIELD(PLAN_TEXT, false, process),
+	{ 0 },
 };
+// clang-format on
 
 static bool is_instance_name(const char *s)
 {
@@ -198,6 +216,7 @@ int plan_make(struct plan *plan, const struct flake *flake, const struct call *c
 			    ? call->tty == 1
 			    : isatty(STDIN_FILENO) && (plan->interactive || isatty(STDOUT_FILENO));
 	if (set_user(plan, app->user ? app->user : flake->user, err) < 0 ||
+	    share_apply(plan, flake, err) < 0 ||
 	    plan_expand(&plan->options, &flake->options, NULL, err) < 0)
 		return -1;
 	return engine ? engine->compose(plan, err) : 0;

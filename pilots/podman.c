@@ -8,6 +8,7 @@
 #include "paths.h"
 #include "pilot.h"
 #include "podman.h"
+#include "podman_share.h"
 #include "util.h"
 
 // Where podman's --init puts our process 1, and what makes it wait (pilots/init.c).
@@ -108,7 +109,8 @@ static bool has_pull_policy(const struct strv *options)
 }
 
 // What every container of a flake has, whatever runs in it.
-static void add_container(struct strv *argv, const struct plan *plan, const char *init)
+static int add_container(struct strv *argv, const struct plan *plan, const char *init,
+			 struct error *err)
 {
 	if (!plan->progress && !isatty(STDERR_FILENO))
 		strv_push(argv, "--quiet");
@@ -123,7 +125,11 @@ static void add_container(struct strv *argv, const struct plan *plan, const char
 	if (plan->instance)
 		strv_pushf(argv, "--label=flake-pilot.instance=%s", plan->instance);
 	add_env(argv, plan);
+	// Before the definition's options: those win.
+	if (podman_share(argv, plan, err) < 0)
+		return -1;
 	add_options(argv, plan);
+	return 0;
 }
 
 static void add_terminal(struct strv *argv, const struct plan *plan)
@@ -134,7 +140,7 @@ static void add_terminal(struct strv *argv, const struct plan *plan)
 }
 
 // The app as process of its own container, which others may attach to if it has a name.
-static void compose_run(struct plan *plan, const struct place *place)
+static int compose_run(struct plan *plan, const struct place *place, struct error *err)
 {
 	struct strv *argv = &plan->argv;
 	cleanup_free char *init = has_own_init(&plan->options) ? NULL : find_init();
@@ -147,11 +153,13 @@ static void compose_run(struct plan *plan, const struct place *place)
 		strv_pushf(argv, "--name=%s", place->container);
 		strv_pushf(argv, "--pidfile=%s", place->pidfile);
 	}
-	add_container(argv, plan, init);
+	if (add_container(argv, plan, init, err) < 0)
+		return -1;
 	if (!streq(plan->target, "/"))
 		strv_pushf(argv, "--entrypoint=%s", plan->target);
 	strv_push(argv, plan->image);
 	add_args(argv, plan, init != NULL);
+	return 0;
 }
 
 // A container that does nothing but be there: its process 1 is our init, which waits.
@@ -169,7 +177,8 @@ static int compose_start(struct plan *plan, const struct place *place, struct er
 	strv_push(argv, "--detach");
 	strv_pushf(argv, "--name=%s", place->container);
 	strv_pushf(argv, "--pidfile=%s", place->pidfile);
-	add_container(argv, plan, init);
+	if (add_container(argv, plan, init, err) < 0)
+		return -1;
 	strv_push(argv, "--entrypoint=" INIT_INSIDE);
 	strv_push(argv, plan->image);
 	strv_push(argv, INIT_HOLD);
@@ -223,6 +232,8 @@ static int exec_by_podman(struct plan *plan, const char *container, const struct
 	strv_push(argv, "exec");
 	add_terminal(argv, plan);
 	add_env(argv, plan);
+	if (plan->run_user)
+		strv_pushf(argv, "--user=%s", plan->run_user);
 	strv_push(argv, instance->id ? instance->id : container);
 	return add_program(argv, plan, instance, err);
 }
@@ -304,10 +315,9 @@ static int compose_instance(struct plan *plan, struct error *err)
 		return -1;
 	runs = instance_load(place.dir, place.key, &instance) > 0;
 	if (plan->attach) {
-		if (runs)
-			compose_attach(plan, &instance);
-		else
-			compose_run(plan, &place);
+		if (!runs)
+			return compose_run(plan, &place, err);
+		compose_attach(plan, &instance);
 		return 0;
 	}
 	if (!runs && compose_start(plan, &place, err) < 0)
@@ -375,8 +385,7 @@ static int compose(struct plan *plan, struct error *err)
 		return -1;
 	if (instance)
 		return compose_instance(plan, err);
-	compose_run(plan, NULL);
-	return 0;
+	return compose_run(plan, NULL, err);
 }
 
 static int ready_image(struct plan *plan, struct error *err)

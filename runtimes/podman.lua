@@ -4,6 +4,7 @@
 local cli = require "flake.cli"
 local image = require "flake.image"
 local output = require "flake.output"
+local pilot = require "flake.pilot"
 local podman = require "flake.podman"
 local registry = require "flake.registry"
 
@@ -78,6 +79,14 @@ return {
           about = "A call while the application runs attaches to it." },
         { name = "run-as", metavar = "USER",
           about = "User to run podman as (default: the caller)." },
+        { name = "share", multiple = true, metavar = "WORD,...", words = pilot.share_words,
+          about = "Give the application of the caller: " .. table.concat(pilot.share_words, ", ")
+            .. "; may be repeated." },
+        { name = "desktop", flag = true,
+          about = "Export the image's desktop entry of the command, with icons." },
+        { name = "man", flag = true, about = "Export the image's man pages of the command." },
+        { name = "completion", flag = true,
+          about = "Export the image's shell completions of the command." },
         { name = "info", flag = true,
           about = "Print the image's own notes, /IMAGE.yaml, and exit." },
         { name = "force", flag = true,

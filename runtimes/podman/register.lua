@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- flake-ctl podman register: from options to a definition of schema version 1.
+local export_find = require "flake.export_find"
 local fs = require "flake.fs"
 local image = require "flake.image"
 local own = require "flake.own"
@@ -9,6 +10,18 @@ local yaml = require "flake.yaml"
 
 local function base(path)
   return path:match("([^/]*)$")
+end
+
+-- The words of --share, each once; nil: none.
+local function share_of(opts)
+  local list, seen = yaml.list {}, {}
+  for _, words in ipairs(opts.share) do
+    for word in words:gmatch("[^,]+") do
+      if not seen[word] then table.insert(list, word) end
+      seen[word] = true
+    end
+  end
+  return #list > 0 and list or nil
 end
 
 -- Definition keys of schema version 1, as `register` of older tools writes them.
@@ -21,6 +34,7 @@ local function definition(opts, apps)
       runas = opts.run_as or yaml.null,
       resume = opts.resume or false,
       attach = opts.attach or false,
+      share = share_of(opts),
       podman = yaml.list(opts.opt),
     },
   }
@@ -86,7 +100,24 @@ local function check(opts)
   if opts.resume and opts.attach then
     return nil, "--resume and --attach exclude each other", "EUSAGE"
   end
+  local shared = ("," .. table.concat(opts.share, ",") .. ",")
+  if (opts.resume or opts.attach) and shared:find(",cwd,", 1, true) then
+    return nil, "--share cwd excludes --resume and --attach: an instance is started once and "
+      .. "cannot follow the caller's directory", "EUSAGE"
+  end
   return check_user(opts)
+end
+
+-- Returns as registry.register does.
+local function register(opts, ctx, apps)
+  local def = { name = opts.name or base(opts.app[1]), engine = "podman", image = opts.container,
+    apps = apps, doc = definition(opts, apps) }
+  local function note(text) ctx.err:write("flake-ctl: warning: ", text, "\n") end
+  local message, code
+  def.exports, message, code = export_find.find(def, opts, opts.run_as, note)
+  if not def.exports then return nil, message, code end
+  return registry.register(def, { root = opts.root, user = opts.user, force = opts.force,
+    pilot = ctx.info.bindir .. "/podman-pilot", warn = note })
 end
 
 --- flake-ctl podman register
@@ -97,10 +128,7 @@ return function(opts, ctx)
   for i, option in ipairs(opts.opt) do opts.opt[i] = option:gsub("^\\", "") end
   local apps = {}
   for i, path in ipairs(opts.app) do apps[i] = { path = path, target = opts.target or path } end
-  local def = { name = opts.name or base(opts.app[1]), engine = "podman", image = opts.container,
-    apps = apps, doc = definition(opts, apps) }
-  ok, message, code = registry.register(def, { root = opts.root, user = opts.user,
-    force = opts.force, pilot = ctx.info.bindir .. "/podman-pilot" })
+  ok, message, code = register(opts, ctx, apps)
   if not ok then
     return nil, message, code, (opts.user and OWN_HINTS or HINTS)[code]
   end

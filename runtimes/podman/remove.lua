@@ -8,6 +8,12 @@ local function base(path)
   return path:match("([^/]*)$")
 end
 
+-- Options of registry.remove.
+local function how(opts, ctx)
+  return { root = opts.root, user = opts.user, force = opts.force, app = opts.app,
+    warn = function(text) ctx.err:write("flake-ctl: warning: ", text, "\n") end }
+end
+
 -- An instance that stays in the background would outlive its flake.
 local function end_instances(flake, opts)
   if opts.root or not flake or not (flake.resume or flake.attach) then return true end
@@ -20,26 +26,25 @@ local function end_instances(flake, opts)
   return instances.stop(rows)
 end
 
-local function remove_flake(name, opts)
+local function remove_flake(name, opts, ctx)
   local ok, message, code = end_instances(registry.find(name, opts), opts)
   if not ok then return nil, message, code end
-  return registry.remove(name,
-    { root = opts.root, user = opts.user, force = opts.force, app = opts.app })
+  return registry.remove(name, how(opts, ctx))
 end
 
-local function remove_app(opts)
-  local ok, message, code = remove_flake(base(opts.app), opts)
+local function remove_app(opts, ctx)
+  local ok, message, code = remove_flake(base(opts.app), opts, ctx)
   if not ok then return nil, message, code end
   return 0
 end
 
-local function remove_container(opts)
+local function remove_container(opts, ctx)
   local rows, message, code = registry.list(opts)
   if not rows then return nil, message, code end
   for _, row in ipairs(rows) do
     if row.image == opts.container then
       local ok
-      ok, message, code = remove_flake(row.name, opts)
+      ok, message, code = remove_flake(row.name, opts, ctx)
       if not ok then return nil, message, code end
     end
   end
@@ -48,10 +53,10 @@ local function remove_container(opts)
 end
 
 --- flake-ctl podman remove
-return function(opts)
+return function(opts, ctx)
   if (opts.app == nil) == (opts.container == nil) then
     return nil, "remove needs either --app PATH or --container IMAGE", "EUSAGE"
   end
-  if opts.app then return remove_app(opts) end
-  return remove_container(opts)
+  if opts.app then return remove_app(opts, ctx) end
+  return remove_container(opts, ctx)
 end
