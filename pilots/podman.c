@@ -283,8 +283,7 @@ static int exec_by_runtime(struct plan *plan, const struct instance *instance, s
 	if (!process || add_program(&program, plan, instance, err) < 0)
 		return -1;
 	call = node_new(NODE_MAP);
-	node_add(call, xstrdup("terminal"),
-		 node_scalar(plan->tty ? "true" : "false", plan->tty ? 4 : 5, true));
+	node_add(call, xstrdup("terminal"), node_scalar("false", 5, true));
 	node_add(call, xstrdup("args"), list_of(&program));
 	node_add(call, xstrdup("env"), env_of(plan, process));
 	process = doc_merge(process, call);
@@ -322,7 +321,8 @@ static int compose_instance(struct plan *plan, struct error *err)
 	}
 	if (!runs && compose_start(plan, &place, err) < 0)
 		return -1;
-	if (runs && instance.runtime && instance.process)
+	// crun exec does not pass on changes of a terminal's size (seen with 1.8).
+	if (runs && !plan->tty && instance.runtime && instance.process)
 		return exec_by_runtime(plan, &instance, err);
 	return exec_by_podman(plan, place.container, &instance, err);
 }
