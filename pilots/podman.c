@@ -252,7 +252,7 @@ static int find_composed(struct plan *plan, struct error *err)
 {
 	cleanup_free char *dir = paths_exe_dir();
 	cleanup_free char *ctl = dir ? paths_bin_file(dir, "flake-ctl") : NULL;
-	cleanup_free char *image = composed_image(plan->flake);
+	cleanup_free char *image = composed_image(plan->flake, plan->prepared);
 
 	if (!image) {
 		if (!ctl)
@@ -263,6 +263,8 @@ static int find_composed(struct plan *plan, struct error *err)
 		strv_push(&plan->prepare, "compose");
 		if (plan->own)
 			strv_push(&plan->prepare, "--user");
+		if (plan->lenient)
+			strv_push(&plan->prepare, "--ignore-missing");
 		strv_push(&plan->prepare, plan->flake);
 	}
 	free(plan->image);
@@ -311,12 +313,14 @@ static int compose(struct plan *plan, struct error *err)
 static int ready(struct plan *plan, struct error *err)
 {
 	if (plan->prepare.n) {
-		if (podman_prepare(plan, err) < 0 || compose(plan, err) < 0)
+		if (podman_prepare(plan, err) < 0)
+			return -1;
+		// It is as new as can be, even if the store has changed again by now.
+		plan->prepared = true;
+		if (compose(plan, err) < 0)
 			return -1;
 		if (plan->prepare.n)
-			return error_set(err, ERR_FLAKE,
-					 "the image of flake '%s' changes all the "
-					 "time",
+			return error_set(err, ERR_FLAKE, "the image of flake '%s' was not recorded",
 					 plan->flake);
 	}
 	if (plan->resume && plan->start.n)
