@@ -2,14 +2,23 @@
 -- flake-ctl podman remove: one flake, or an image with all its flakes.
 local podman = require "flake.podman"
 local registry = require "flake.registry"
+local store = require "shipped.runtimes.podman.compose_store"
 
 local function base(path)
   return path:match("([^/]*)$")
 end
 
+-- The flake, and the images that were composed for it.
+local function remove_flake(name, opts, app)
+  local flake = registry.find(name, opts)
+  local ok, message, code = registry.remove(name,
+    { root = opts.root, user = opts.user, force = opts.force, app = app })
+  if ok and flake and not opts.root and store.is_composed(flake) then store.drop(flake.name) end
+  return ok, message, code
+end
+
 local function remove_app(opts)
-  local ok, message, code = registry.remove(base(opts.app),
-    { root = opts.root, user = opts.user, force = opts.force, app = opts.app })
+  local ok, message, code = remove_flake(base(opts.app), opts, opts.app)
   if not ok then return nil, message, code end
   return 0
 end
@@ -20,8 +29,7 @@ local function remove_container(opts)
   for _, row in ipairs(rows) do
     if row.image == opts.container then
       local ok
-      ok, message, code = registry.remove(row.name,
-        { root = opts.root, user = opts.user, force = opts.force })
+      ok, message, code = remove_flake(row.name, opts)
       if not ok then return nil, message, code end
     end
   end
