@@ -3,11 +3,11 @@
 -- of the Containerfile: values reach it as build arguments, which podman expands once, or as JSON.
 local archive = require "flake.archive"
 local fs = require "flake.fs"
+local includes = require "flake.includes"
 local pilot = require "flake.pilot"
 local podman = require "flake.podman"
 local process = require "flake.process"
 local store = require "shipped.runtimes.podman.compose_store"
-local watch = require "shipped.runtimes.podman.compose_watch"
 
 -- Links in images where /usr is merged: a directory of an archive must not replace them.
 local MERGED = { "bin", "sbin", "lib", "lib32", "lib64", "libx32" }
@@ -75,7 +75,7 @@ end
 local function add_tars(recipe, flake)
   for i, path in ipairs(flake.include.tar) do
     local name = ("include-%d.tar"):format(i)
-    local file, message, code = content_of(watch.absolute(flake, path),
+    local file, message, code = content_of(includes.absolute(flake, path),
       ("%s/deb-%d"):format(recipe.aside, i))
     local ok
     if file then ok, message, code = archive.to_tar(file, recipe.dir .. "/" .. name, MERGED) end
@@ -103,7 +103,7 @@ end
 
 local function add_paths(recipe, flake)
   for i, entry in ipairs(flake.include.path) do
-    local path = watch.absolute(flake, entry):gsub("/+$", "")
+    local path = includes.absolute(flake, entry):gsub("/+$", "")
     local real, message, code = fs.realpath(path)
     local st = real and fs.stat(real)
     if not st then return nil, message, code end

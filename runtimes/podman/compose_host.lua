@@ -127,7 +127,7 @@ function M.paths(flake, parts)
   local paths = load_cache(file, key)
   if paths then return paths end
   paths = {}
-  local _ <close> = store.workshop(flake.name, parts)
+  local _ <close> = store.workshop(flake.name, {})
   local temp <close>, why, name = store.temp_dir(flake.name)
   if not temp then return nil, why, name end
   for i in ipairs(parts) do

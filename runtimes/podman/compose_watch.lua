@@ -2,6 +2,7 @@
 -- What decides whether a composed image is up to date: stamps of files, and the key made of them.
 local digest = require "flake.digest"
 local fs = require "flake.fs"
+local includes = require "flake.includes"
 local loader = require "flake.loader"
 local pilot = require "flake.pilot"
 
@@ -40,16 +41,10 @@ local function add_tree(state, path)
   return true
 end
 
---- An include of a definition as absolute path: relative ones begin where the definition is.
-function M.absolute(flake, path)
-  if path:sub(1, 1) == "/" then return path end
-  return flake.file:match("^(.*/)") .. path
-end
-
 local function add_includes(state, flake, kind)
   for _, path in ipairs(flake.include[kind]) do
     table.insert(state.key, kind)
-    local full = M.absolute(flake, path)
+    local full = includes.absolute(flake, path)
     add(state, full)
     local real, message, code = fs.realpath(full)
     local ok = real

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- flake-ctl podman remove: one flake, or an image with all its flakes.
+local fs = require "flake.fs"
 local podman = require "flake.podman"
 local registry = require "flake.registry"
 local store = require "shipped.runtimes.podman.compose_store"
@@ -14,6 +15,8 @@ local function remove_flake(name, opts, app)
   local ok, message, code = registry.remove(name,
     { root = opts.root, user = opts.user, force = opts.force, app = app })
   if ok and flake and not opts.root and store.is_composed(flake) then store.drop(flake.name) end
+  -- What an import has put beside the definition.
+  if ok and flake then fs.remove_tree((flake.file:gsub("%.yaml$", ".include"))) end
   return ok, message, code
 end
 
