@@ -2,6 +2,7 @@
 -- Checks of the host and of the flakes. A finding: {severity="serious"|"warning", what=, remedy=}.
 local fs = require "flake.fs"
 local hooks = require "flake.hooks"
+local images = require "flake.doctor_images"
 local loader = require "flake.loader"
 local pilot = require "flake.pilot"
 local process = require "flake.process"
@@ -128,14 +129,7 @@ local function check_definition(add, name, dir)
     add("warning", ("%s: unknown key '%s'"):format(flake.file, key),
       "a misspelling? it has no effect")
   end
-  if flake.engine == "podman" then
-    local found = process.run({ "podman", "image", "exists", flake.image },
-      { stdin = "null", stdout = "null", stderr = "null", timeout = 20 })
-    if found and found.code == 1 then
-      add("warning", ("flake '%s': image '%s' is not here"):format(flake.name, flake.image),
-        ("flake-ctl podman pull --uri %s"):format(flake.image))
-    end
-  end
+  if flake.engine == "podman" then images.check_parts(add, flake) end
 end
 
 local orphan_kinds = {
@@ -178,7 +172,13 @@ function M.examine(name)
     check_kvm(add)
     check_roots(add)
     check_overrides(add)
-    for _, row in ipairs(registry.list({}) or {}) do check_definition(add, row.name, dir) end
+    local names = {}
+    for _, row in ipairs(registry.list({}) or {}) do
+      names[row.name] = true
+      check_definition(add, row.name, dir)
+    end
+    for _, row in ipairs(registry.list({ user = true }) or {}) do names[row.name] = true end
+    images.check_composed(add, names)
   end
   check_orphans(add, name)
   return findings
