@@ -11,7 +11,7 @@ local store = require "shipped.runtimes.podman.compose_store"
 local watch = require "shipped.runtimes.podman.compose_watch"
 
 -- So often things may change while they are looked at.
-local ATTEMPTS = 5
+local ATTEMPTS = 4
 
 local function lock(flake)
   local file, message, code = store.state_file(flake.name, "lock")
@@ -49,30 +49,36 @@ local function record(job, id)
   return ok and id, message, code
 end
 
+local function make(job, opts, ctx, attempt)
+  if fs.isatty(2) and attempt == 1 then
+    ctx.err:write(("composing the image of flake '%s' …\n"):format(job.flake.name))
+  end
+  local ok, message, code = build(job, opts, ctx)
+  if not ok then return nil, message, code end
+  job.images, message, code = store.images(job.flake.name)
+  return job.images and image_of(job), message, code
+end
+
 -- After a build everything is looked at once more, so that the record holds only what was there
--- before the image was.
+-- before the image was. What changes all the time gets an image all the same: of a moment ago.
 local function compose(flake, opts, ctx)
   for attempt = 1, ATTEMPTS do
     local job, message, code = look(flake)
     if not job then return nil, message, code end
     local id, old = image_of(job), nil
     if opts.force and attempt == 1 then id, old = nil, id end
-    if id then
+    if not id then
+      id, message, code = make(job, opts, ctx, attempt)
+      if not id then return nil, message, code end
+      if old then store.remove(old) end
+      if attempt == ATTEMPTS then return record(job, id) end
+    else
       -- What collecting does to the store must be seen too.
       if store.collect(flake.name, job.images, job.state.key) == 0 or attempt == ATTEMPTS then
         return record(job, id)
       end
-    else
-      if fs.isatty(2) and attempt == 1 then
-        ctx.err:write(("composing the image of flake '%s' …\n"):format(flake.name))
-      end
-      local ok
-      ok, message, code = build(job, opts, ctx)
-      if not ok then return nil, message, code end
-      if old then store.remove(old) end
     end
   end
-  return nil, ("the parts of flake '%s' change all the time"):format(flake.name), "EBUSY"
 end
 
 --- flake-ctl podman compose

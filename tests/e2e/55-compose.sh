@@ -113,7 +113,33 @@ echo more >/usr/share/flake-host-file
 fdelta -c true >/dev/null 2>&1
 check "it goes when it is used no more" [ "$(composed fdelta)" = 1 ]
 
+echo 'return function(event) event.env.HOOK = "yes" end' >/usr/share/flakes/fdelta.d/launch.lua
+echo by-hook >/usr/share/flake-host-file
+run fdelta -c 'cat /usr/share/flake-host-file; echo $HOOK'
+check "a launch hook composes too" [ "$(tr '\n' ' ' <"$out")" = "by-hook yes " ]
+rm /usr/share/flakes/fdelta.d/launch.lua
+define fresume /bin/sh "name: localhost/delta" "base_container: localhost/base"
+sed -i 's/runtime: {/runtime: {resume: true, /' /usr/share/flakes/fresume.yaml
+run fresume -c 'cat /opt/one; echo x >/tmp/kept'
+check "resume: composed, then started" out_is base
+run fresume -c 'cat /tmp/kept'
+check "and entered" out_is x
+run fresume %remove -c true
+flake-ctl podman remove --app /usr/bin/fresume
+
+mkdir -p "$T/busy"
+PATHS="['$T/busy']" define fbusy /bin/echo "name: $IMAGE"
+(for i in $(seq 1000); do echo "$i" >"$T/busy/f"; sleep 0.05; done) & pid=$!
+run fbusy works
+check "an include that changes all the time is no obstacle" out_is works
+kill $pid; wait $pid 2>/dev/null
+flake-ctl podman remove --app /usr/bin/fbusy
+
 define fentry / "name: localhost/delta" "base_container: localhost/base"
+run fentry
+podman rmi -f "$(image_id fentry)" >/dev/null 2>&1
+script -qec "fentry" "$T/typescript" >/dev/null 2>&1 </dev/null
+check "on a terminal it is told what takes so long" grep -q "composing the image of flake 'fentry'" "$T/typescript"
 run fentry
 check "target /: the container's own command, literally" out_is 'of delta $HOME'
 
@@ -128,11 +154,12 @@ check "and compose once" [ "$(cat "$T"/trace.[123] | grep -c '\["podman", "build
 head -c 150000000 /dev/urandom >"$T/c/app/big"
 image localhost/big "$T/c"
 define fbig /bin/sh "name: localhost/big" "base_container: localhost/base"
-for sig in INT TERM KILL; do
+for how in "INT -- -" "INT " "TERM " "KILL "; do
 	env --default-signal=INT setsid flake-ctl podman compose fbig >"$out" 2>"$err" </dev/null & pid=$!
 	for _ in $(seq 300); do [ -n "$(podman ps -aq --external --filter name=working)" ] && break; sleep 0.01; done
-	kill -$sig $pid; wait $pid 2>/dev/null
-	[ $sig = KILL ] || check "SIG$sig leaves nothing half" is_clean
+	# shellcheck disable=SC2086
+	kill -s $how$pid; wait $pid 2>/dev/null
+	[ "$how" = "KILL " ] || check "kill $how leaves nothing half" is_clean
 done
 podman_pid=$(pgrep -f 'podman build.*ffbig' | head -n 1)
 [ -z "$podman_pid" ] || kill -9 "$podman_pid"
@@ -330,6 +357,17 @@ check "register warns of missing base and layers" bash -c "grep -q localhost/now
 flake-ctl podman remove --app /usr/bin/fmiss
 run flake-ctl podman compose finc
 check "compose of a flake that is not there" rc_is 1
+
+if [ -n "${registry_pid:-}" ]; then
+	podman push -q localhost/base "$REGISTRY/tools/base:1" 2>/dev/null
+	define fpull /bin/cat "name: localhost/delta" "base_container: $REGISTRY/tools/base:1"
+	run fpull /opt/one
+	check "a missing part is pulled" out_is base
+	flake-ctl podman remove --app /usr/bin/fpull
+	podman rmi "$REGISTRY/tools/base:1" >/dev/null 2>&1
+else
+	skip "a missing part is pulled" "no registry was started (10-manage does)"
+fi
 
 # Bundles of deltas.
 run flake-ctl podman export --bundle fdelta "$T/fdelta.flake"
