@@ -44,6 +44,7 @@ local function image_of(job)
 end
 
 local function record(job, id)
+  if not id then return nil, ("the image of '%s' has vanished"):format(job.flake.name), "ENOENT" end
   local entries = table.move(job.state.entries, 1, #job.state.entries, 2, { job.index })
   local ok, message, code = pilot.record_composed(job.flake.name, id, entries)
   return ok and id, message, code
@@ -54,9 +55,10 @@ local function make(job, opts, ctx, attempt)
     ctx.err:write(("composing the image of flake '%s' …\n"):format(job.flake.name))
   end
   local ok, message, code = build(job, opts, ctx)
-  if not ok then return nil, message, code end
+  if not ok or attempt < ATTEMPTS then return ok, message, code end
   job.images, message, code = store.images(job.flake.name)
-  return job.images and image_of(job), message, code
+  if not job.images then return nil, message, code end
+  return record(job, image_of(job))
 end
 
 -- After a build everything is looked at once more, so that the record holds only what was there
@@ -69,9 +71,8 @@ local function compose(flake, opts, ctx)
     if opts.force and attempt == 1 then id, old = nil, id end
     if not id then
       id, message, code = make(job, opts, ctx, attempt)
-      if not id then return nil, message, code end
+      if not id or attempt == ATTEMPTS then return id, message, code end
       if old then store.remove(old) end
-      if attempt == ATTEMPTS then return record(job, id) end
     else
       -- What collecting does to the store must be seen too.
       if store.collect(flake.name, job.images, job.state.key) == 0 or attempt == ATTEMPTS then

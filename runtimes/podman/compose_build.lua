@@ -49,13 +49,19 @@ local function report(job, kinds, opts, ctx)
   return true
 end
 
+-- podman takes a tar of nothing for a file.
+local function add_tar(recipe, name)
+  local list = archive.list(recipe.dir .. "/" .. name, { max_entries = 1 })
+  if not list or #list > 0 then recipe:line('ADD ["%s", "/"]', name) end
+end
+
 local function add_host_files(recipe, job, opts, ctx)
   if #job.paths == 0 then return true end
   local paths = {}
   for i, entry in ipairs(job.paths) do paths[i] = entry.path end
   local kinds, message, code = archive.pack_public(recipe.dir .. "/host.tar", paths)
   if not kinds then return nil, message, code end
-  recipe:line('ADD ["host.tar", "/"]')
+  add_tar(recipe, "host.tar")
   return report(job, kinds, opts, ctx)
 end
 
@@ -80,7 +86,7 @@ local function add_tars(recipe, flake)
     local ok
     if file then ok, message, code = archive.to_tar(file, recipe.dir .. "/" .. name, MERGED) end
     if not ok then return nil, message, code end
-    recipe:line('ADD ["%s", "/"]', name)
+    add_tar(recipe, name)
   end
   return true
 end

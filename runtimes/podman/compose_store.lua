@@ -12,7 +12,7 @@ local M = {}
 local QUIET = { stdin = "null", stdout = "null", stderr = "null" }
 
 -- So many parts a killed composition may have had.
-local PARTS_MAX = 32
+local PARTS_MAX = 16
 
 local function last_part(flake)
   return pilot.composed_name(flake):match("([^/]*)$")
@@ -83,16 +83,20 @@ local function untag_parts(flake, parts)
   end
 end
 
+local swept = {}
+
 --- Cleans up what a killed composition left. The result does it again at <close>, on every path.
 -- parts: array of {id=}; they get their names.
 function M.workshop(flake, parts)
-  sweep_files(flake)
-  sweep_containers(flake)
-  local shop = setmetatable({}, { __close = function()
+  if not swept[flake] then
+    sweep_files(flake)
+    sweep_containers(flake)
+    swept[flake] = true
+  end
+  return setmetatable({}, { __close = function()
     sweep_containers(flake)
     untag_parts(flake, parts)
   end })
-  return shop
 end
 
 --- Names the parts for podman build. Returns true, or nil, message, code.

@@ -216,6 +216,10 @@ for list in '/etc/../etc/shadow' '../etc/shadow' $'/etc/\x1b[2Jx'; do
 	check "a list with $(printf %q "$list") is refused" bash -c "[ $rc = 125 ] && grep -q 'names no path' '$err'"
 done
 rm "$evil/systemfiles"
+echo /not/there/at/all >"$evil/removed"
+image localhost/evil "$evil"
+run fevil -c 'ls -d /host.tar || echo none'
+check "a list of nothing that exists adds nothing" out_is none
 mkdir -p "$T/private"; chmod 700 "$T/private"; echo secret >"$T/private/f"
 ln -s "$T/private/f" /usr/share/flake-link
 printf '%s\n' "$T/private/f" /proc/kallsyms /dev/kmsg /usr/share/flake-link/ >"$evil/removed"
@@ -314,6 +318,10 @@ for tar in abs link; do
 	[ $tar = link ] && check "a link in an archive is the image's" out_has evil
 	[ $tar = abs ] && check "absolute members, set-id bits and links of the image" bash -c "grep -q -- '^abs-rws' '$out' && grep -q usr/lib '$out'"
 done
+tar -cf "$T/empty.tar" -T /dev/null
+TARS="['$T/empty.tar']" define ftar /bin/sh "name: localhost/base"
+run ftar -c 'ls /*.tar || echo none'
+check "an empty archive adds nothing" out_is none
 TARS="['$T/dots.tar']" define ftar /bin/sh "name: localhost/base"
 run ftar -c true
 check "members with .. are refused" bash -c "[ $rc = 125 ] && grep -q 'refusing the path' '$err' && [ ! -e /tmp/flake-evil ]"
