@@ -54,7 +54,7 @@ BIND_FS := $(patsubst src/%.c,%,$(wildcard src/bind_fs*.c))
 PILOTS := podman
 # An engine may have more files than the one of its name.
 ENGINES := $(filter-out %_main,$(patsubst pilots/%.c,%,$(wildcard $(PILOTS:%=pilots/%*.c))))
-MODULES := process fs yaml pilot http archive
+MODULES := process fs yaml pilot http archive digest
 
 objs = $(patsubst %,$(B)/src/%.o,$(1))
 pobjs = $(patsubst %,$(B)/pilots/%.o,$(1))
@@ -131,6 +131,8 @@ $(B)/flake/http.so: $(call objs,$(BASE) lua_util $(HTTP) bind_http)
 $(B)/flake/http.so: SO_LIBS = $(CURL_LIBS) $(CRYPTO_LIBS)
 $(B)/flake/archive.so: $(call objs,$(BASE) lua_util $(ARCHIVE) bind_archive)
 $(B)/flake/archive.so: SO_LIBS = $(ARCHIVE_LIBS)
+$(B)/flake/digest.so: $(call objs,$(BASE) lua_util digest bind_digest)
+$(B)/flake/digest.so: SO_LIBS = $(CRYPTO_LIBS)
 $(SO):
 	$(link)
 	$(Q)$(CC) -shared $(ALL_LDFLAGS) -o $@ $^ $(SO_LIBS)

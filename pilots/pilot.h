@@ -23,6 +23,8 @@ struct plan {
 	bool own;	     // from the user's own definitions
 	bool resume, attach; // calls share a running instance
 	bool composed;	     // the image is made of parts (composed.h)
+	bool lenient;	     // parts may want files that the host has not
+	bool prepared;	     // prepare has run
 	struct strv options; // the engine's, expanded, one token each
 	struct strv env;     // NAME=VALUE for the app
 	struct strv args;    // the app's

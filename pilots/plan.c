@@ -34,6 +34,7 @@ const struct plan_field plan_fields[] = {
 	FIELD(PLAN_FLAG, true, resume),
 	FIELD(PLAN_FLAG, true, attach),
 	FIELD(PLAN_FLAG, true, composed),
+	FIELD(PLAN_FLAG, true, lenient),
 	FIELD(PLAN_LIST, true, options),
 	FIELD(PLAN_LIST, true, env),
 	FIELD(PLAN_LIST, true, args),
@@ -71,6 +72,8 @@ static bool *pilot_flag(struct plan *plan, const char *arg)
 		return &plan->progress;
 	if (streq(arg, "%ignore_missing_volume_path"))
 		return &plan->skip_missing_volumes;
+	if (streq(arg, "%ignore_sync_error"))
+		return &plan->lenient;
 	if (streq(arg, "%debug"))
 		return &plan->debug;
 	return NULL;

@@ -333,7 +333,7 @@ static int find_composed(struct plan *plan, struct error *err)
 {
 	cleanup_free char *dir = paths_exe_dir();
 	cleanup_free char *ctl = dir ? paths_bin_file(dir, "flake-ctl") : NULL;
-	cleanup_free char *image = composed_image(plan->flake);
+	cleanup_free char *image = composed_image(plan->flake, plan->prepared);
 
 	if (!image) {
 		if (!ctl)
@@ -344,6 +344,8 @@ static int find_composed(struct plan *plan, struct error *err)
 		strv_push(&plan->prepare, "compose");
 		if (plan->own)
 			strv_push(&plan->prepare, "--user");
+		if (plan->lenient)
+			strv_push(&plan->prepare, "--ignore-missing");
 		strv_push(&plan->prepare, plan->flake);
 	}
 	free(plan->image);
@@ -392,12 +394,15 @@ static int ready_image(struct plan *plan, struct error *err)
 {
 	if (!plan->prepare.n)
 		return 0;
-	if (podman_prepare(plan, err) < 0 || compose(plan, err) < 0)
+	if (podman_prepare(plan, err) < 0)
 		return -1;
-	return plan->prepare.n
-		       ? error_set(err, ERR_FLAKE, "the image of flake '%s' changes all the time",
-				   plan->flake)
-		       : 0;
+	// It is as new as can be, even if the store has changed again by now.
+	plan->prepared = true;
+	if (compose(plan, err) < 0)
+		return -1;
+	return plan->prepare.n ? error_set(err, ERR_FLAKE, "the image of flake '%s' was not recorded",
+					   plan->flake)
+			       : 0;
 }
 
 // The description of the process stays in memory; the runtime inherits it.

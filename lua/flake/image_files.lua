@@ -3,7 +3,7 @@
 -- from and removed. podman follows links inside the image only; nothing is unpacked on the host.
 local archive = require "flake.archive"
 local fs = require "flake.fs"
-local process = require "flake.process"
+local store = require "flake.store"
 
 local M = {}
 local Files = {}
@@ -12,23 +12,16 @@ Files.__index = Files
 -- What one file, and one directory with all in it, may have.
 local FILE_LIMIT, DIR_LIMIT = 4 << 20, 64 << 20
 
--- The flake's user has his own images.
-local function podman_as(user)
-  local me = fs.user(fs.geteuid())
-  if not user or me and me.name == user then return { "podman" } end
-  return { "sudo", "--user=" .. user, "--", "podman" }
-end
-
 function Files:podman(args, opts)
-  local argv = table.move(self.prefix, 1, #self.prefix, 1, {})
-  table.move(args, 1, #args, #argv + 1, argv)
-  return process.run(argv, opts)
+  return self.store:run({ "podman", table.unpack(args) }, opts)
 end
 
 --- Opens an image that is here; user: whose podman has it (nil: the caller's). Close it at the end.
 -- Returns the files, or nil, message, code.
 function M.open(image, user)
-  local self = setmetatable({ image = image, prefix = podman_as(user) }, Files)
+  local user_store, why, name = store.of(user)
+  if not user_store then return nil, why, name end
+  local self = setmetatable({ image = image, store = user_store }, Files)
   local made, message, code = self:podman(
     { "create", "--pull=never", "--net=none", image, "/none" }, { stdin = "null", stdout = "pipe" })
   if not made then return nil, message, code end

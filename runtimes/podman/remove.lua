@@ -1,8 +1,10 @@
 -- SPDX-License-Identifier: MIT
 -- flake-ctl podman remove: one flake, or an image with all its flakes.
+local fs = require "flake.fs"
 local instances = require "shipped.runtimes.podman.instances"
 local podman = require "flake.podman"
 local registry = require "flake.registry"
+local store = require "shipped.runtimes.podman.compose_store"
 
 local function base(path)
   return path:match("([^/]*)$")
@@ -26,10 +28,16 @@ local function end_instances(flake, opts)
   return instances.stop(rows)
 end
 
+-- The flake, its instances, and the images that were composed for it.
 local function remove_flake(name, opts, ctx)
-  local ok, message, code = end_instances(registry.find(name, opts), opts)
+  local flake = registry.find(name, opts)
+  local ok, message, code = end_instances(flake, opts)
   if not ok then return nil, message, code end
-  return registry.remove(name, how(opts, ctx))
+  ok, message, code = registry.remove(name, how(opts, ctx))
+  if ok and flake and not opts.root and store.is_composed(flake) then store.drop(flake.name) end
+  -- What an import has put beside the definition.
+  if ok and flake then fs.remove_tree((flake.file:gsub("%.yaml$", ".include"))) end
+  return ok, message, code
 end
 
 local function remove_app(opts, ctx)
