@@ -95,3 +95,9 @@ check "%debug shows the command" err_has "podman run --rm"
 GREETING=hi-there flake fenv /bin/env --opt "--env X=%GREETING"
 GREETING='two words' run fenv
 check "%NAME expands at the call" out_has "X=two words"
+flake fhost /bin/echo --opt "--pid host" --opt "--tty=true" --opt "--env -t"
+run fhost up
+check "options may share the PID namespace and ask for a terminal" out_is up
+flake fsystemd /bin/echo --opt "--systemd=always"
+run fsystemd up
+check "and want to be systemd's" out_is up
