@@ -87,10 +87,13 @@ static void add_args(struct strv *argv, const struct plan *plan, bool encode)
 	for (size_t i = 0; i < plan->args.n; i++) {
 		const char *arg = plan->args.v[i];
 
-		if (encode && bytes_need_encoding(arg))
-			strv_take(argv, bytes_encode(arg));
-		else
+		if (!encode || !bytes_need_encoding(arg)) {
 			strv_push(argv, arg);
+			continue;
+		}
+		do
+			strv_take(argv, bytes_encode(&arg));
+		while (*arg);
 	}
 }
 

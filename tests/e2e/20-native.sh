@@ -14,6 +14,12 @@ check "bytes that are not UTF-8 arrive" cmp -s "$T/got" <(printf '[%s]' $'\xff\x
 long=$(head -c 100000 /dev/zero | tr '\0' x)
 run fprint %s "$long"
 check "an argument of 100 KB arrives" [ "$(wc -c <"$out")" = 100000 ]
+long=$(head -c 100000 /dev/zero | tr '\0' '\377')
+fprint %s "$long" </dev/null >"$T/got"
+check "and one of 100 KB that is no text" [ "$(tr -dc '\377' <"$T/got" | wc -c)" = 100000 ]
+long=$(head -c 131000 /dev/zero | tr '\0' x)
+run fprint %s "$long"
+check "and one of nearly 128 KiB" [ "$(wc -c <"$out")" = 131000 ]
 run fprint '@@x'
 check "@@x is a literal @x" out_is '@x'
 run fprint @inst '%s' hello

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "bytes.h"
 #include "pilot.h"
 #include "podman_options.h"
 #include "util.h"
@@ -92,6 +93,18 @@ static bool has_init(const char *options)
 	return found;
 }
 
+// Our process 1 is looked for beside the program that composes.
+static char *put_init(void)
+{
+	cleanup_free char *here = realpath("/proc/self/exe", NULL);
+	char *init;
+
+	*strrchr(here, '/') = '\0';
+	init = xasprintf("%s/flake-init", here);
+	assert_int_equal(symlink("/bin/true", init), 0);
+	return init;
+}
+
 static void test_own_init(void **state)
 {
 	static const char *const without[] = {
@@ -101,20 +114,14 @@ static void test_own_init(void **state)
 	static const char *const with[] = {
 		"", "--pid=private", "--systemd=false", "--env --pid", "--pids-limit 5", "-h --pid",
 	};
-	char *here = realpath("/proc/self/exe", NULL), *init;
+	cleanup_free char *init = put_init();
 
 	(void)state;
-	// Our process 1 is looked for beside the program that composes.
-	*strrchr(here, '/') = '\0';
-	init = xasprintf("%s/flake-init", here);
-	free(here);
-	assert_int_equal(symlink("/bin/true", init), 0);
 	for (size_t i = 0; i < sizeof(without) / sizeof(*without); i++)
 		assert_false(has_init(without[i]));
 	for (size_t i = 0; i < sizeof(with) / sizeof(*with); i++)
 		assert_true(has_init(with[i]));
 	unlink(init);
-	free(init);
 }
 
 static void test_missing_volumes(void **state)
@@ -136,12 +143,116 @@ static void test_missing_volumes(void **state)
 	assert_int_equal(n, 2);
 }
 
+// Encodes, checks what goes between, decodes.
+static char *through(const char *arg, size_t *parts)
+{
+	char *argv[8] = { (char *)"before" }, *encoded[8];
+	size_t n = 1;
+	char *out;
+
+	do
+		argv[n++] = bytes_encode(&arg);
+	while (*arg);
+	argv[n] = (char *)"after";
+	*parts = n - 1;
+	for (size_t i = 1; i < n; i++) {
+		assert_true(strlen(argv[i]) < 128 * 1024);
+		// UTF-8, but for the mark at its beginning.
+		assert_true(bytes_need_encoding(argv[i]));
+		assert_false(bytes_need_encoding(argv[i] + 1));
+		encoded[i] = argv[i];
+	}
+	bytes_decode(argv);
+	assert_string_equal(argv[0], "before");
+	assert_string_equal(argv[2], "after");
+	assert_null(argv[3]);
+	out = xstrdup(argv[1]);
+	for (size_t i = 1; i <= *parts; i++)
+		free(encoded[i]);
+	if (*parts > 1)
+		free(argv[1]);
+	return out;
+}
+
+static void test_bytes_arrive(void **state)
+{
+	static const size_t sizes[] = { 1, 2, BYTES_CHUNK, BYTES_CHUNK + 1, 100000, 131000 };
+	cleanup_free char *all = xcalloc(256, 1);
+	size_t parts;
+
+	(void)state;
+	for (int c = 1; c < 256; c++)
+		all[c - 1] = (char)c;
+	{
+		cleanup_free char *got = through(all, &parts);
+
+		assert_string_equal(got, all);
+		assert_int_equal(parts, 1);
+	}
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+		cleanup_free char *arg = xcalloc(sizes[i] + 1, 1);
+
+		memset(arg, 0xff, sizes[i]);
+		{
+			cleanup_free char *got = through(arg, &parts);
+
+			assert_string_equal(got, arg);
+			assert_int_equal(parts, (sizes[i] + BYTES_CHUNK - 1) / BYTES_CHUNK);
+		}
+	}
+}
+
+static void test_bytes_that_look_encoded(void **state)
+{
+	char text[] = "plain \xc3\xbc", more[] = BYTES_MORE "open end";
+	char *argv[] = { text, more, NULL };
+	size_t parts;
+	cleanup_free char *got = through(BYTES_MARK "\xc3\xbc", &parts);
+
+	(void)state;
+	assert_string_equal(got, BYTES_MARK "\xc3\xbc");
+	assert_false(bytes_need_encoding("\xf0\x9f\x98\x80 \xe0\xa0\x80 %ff"));
+	assert_true(bytes_need_encoding("\xc0\x80"));
+	assert_true(bytes_need_encoding("\xed\xa0\x80"));
+	assert_true(bytes_need_encoding("\xe0\x9f\xbf"));
+	assert_true(bytes_need_encoding("\xf0\x8f\xbf\xbf"));
+	assert_true(bytes_need_encoding("\xf4\x90\x80\x80"));
+	assert_true(bytes_need_encoding("\xf8"));
+	assert_true(bytes_need_encoding("\xc3"));
+	bytes_decode(argv);
+	assert_string_equal(argv[0], "plain \xc3\xbc");
+	assert_string_equal(argv[1], "open end");
+}
+
+static void test_long_bytes_are_several_arguments(void **state)
+{
+	cleanup_plan struct plan plan = { .flake = xstrdup("f"),
+					  .engine = xstrdup("podman"),
+					  .image = xstrdup("img"),
+					  .target = xstrdup("/t") };
+	cleanup_error struct error err = { 0 };
+	cleanup_free char *arg = xcalloc(100001, 1);
+	cleanup_free char *init = put_init();
+
+	(void)state;
+	memset(arg, 0xff, 100000);
+	strv_push(&plan.args, arg);
+	assert_int_equal(engine_podman.compose(&plan, &err), 0);
+	unlink(init);
+	assert_string_equal(plan.argv.v[plan.argv.n - 3], "img");
+	assert_memory_equal(plan.argv.v[plan.argv.n - 2], BYTES_MORE, strlen(BYTES_MORE));
+	assert_memory_equal(plan.argv.v[plan.argv.n - 1], BYTES_MARK, strlen(BYTES_MARK));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_terminal_options),
 		cmocka_unit_test(test_own_init),
 		cmocka_unit_test(test_missing_volumes),
+		cmocka_unit_test(test_bytes_arrive),
+		cmocka_unit_test(test_bytes_that_look_encoded),
+		cmocka_unit_test(test_long_bytes_are_several_arguments),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
