@@ -46,6 +46,10 @@ kill -TERM $pid; rc=0; wait $pid || rc=$?
 check "SIGTERM ends an app that does not handle it" rc_is 143
 run bash -c 'timeout 20 bash -c "fsh -c \"yes\" | head -n 1"'
 check "a closed pipe ends it" out_is y
+fsh -c 'echo lost' </dev/null >&- 2>"$err"; rc=$?
+check "a closed stdout" rc_is 0
+run bash -c "timeout 20 fsh -c 'echo to-err >&2; echo to-out' <&- 2>&-"
+check "closed stdin and stderr" out_is to-out
 run fsh -c 'tty'
 check "no terminal without one" out_is "not a tty"
 run flake-ctl podman register --force --container "$IMAGE" --app /usr/bin/fmissing --target /bin/nowhere --opt "--net none"
