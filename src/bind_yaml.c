@@ -143,6 +143,8 @@ static void push_sorted_keys(lua_State *L, int idx, int order)
 	for (lua_pushnil(L); lua_next(L, idx); lua_pop(L, 1)) {
 		if (lua_type(L, -2) != LUA_TSTRING)
 			luaL_error(L, "cannot dump a key of type %s", luaL_typename(L, -2));
+		if (strlen(lua_tostring(L, -2)) != lua_rawlen(L, -2))
+			luaL_error(L, "cannot dump a key with a NUL byte");
 		lua_pushvalue(L, -2);
 		lua_rawseti(L, -4, ++n);
 	}
@@ -191,16 +193,25 @@ static void build_table(struct build *b, int idx, struct node *parent, const cha
 	b->depth--;
 }
 
+// The shortest text that reads back as the same number, and as a float if it was one.
 static struct node *number_node(lua_State *L, int idx)
 {
-	size_t len;
-	const char *text;
-	struct node *node;
+	char text[40];
 
-	text = luaL_tolstring(L, idx, &len);
-	node = node_scalar(text, len, true);
-	lua_pop(L, 1);
-	return node;
+	if (lua_isinteger(L, idx)) {
+		snprintf(text, sizeof(text), LUA_INTEGER_FMT, lua_tointeger(L, idx));
+	} else {
+		lua_Number number = lua_tonumber(L, idx);
+
+		for (int digits = 14; digits <= 17; digits++) {
+			snprintf(text, sizeof(text), "%.*g", digits, number);
+			if (strtod(text, NULL) == number)
+				break;
+		}
+		if (!strpbrk(text, ".e"))
+			strcat(text, ".0");
+	}
+	return node_scalar(text, strlen(text), true);
 }
 
 static struct node *build_node(struct build *b, int idx, struct node *parent, const char *key)
