@@ -62,6 +62,15 @@ container:
     assert.matches("|b$", text)
   end)
 
+  it("raises on a NUL byte in what a hook set", function()
+    for _, change in ipairs { { "env", { A = "b\0c" } }, { "env", { ["A\0"] = "b" } },
+      { "args", { "a\0b" } }, { "instance", "x\0y" } } do
+      local plan = assert(pilot.plan("joe", { "a" }, { root = root, tty = true }))
+      plan[change[1]] = change[2]
+      assert.has_error(function() pilot.compose(plan) end)
+    end
+  end)
+
   it("finds the user's own flake only behind the system's", function()
     local own = root .. "/own"
     write(own .. "/joe.yaml", "container: {name: mine}\n")
