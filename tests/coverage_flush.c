@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Linked into coverage builds only (make COV=1): gcov writes its counters at exit, and a pilot never
-// exits, it becomes podman. So they are written before each exec and _exit (ld's --wrap).
+// Linked into coverage builds only (make COV=1): gcov writes its counters at exit, and a pilot
+// never exits, it becomes podman. So they are written before each exec and _exit (ld's --wrap).
 #include <gcov.h>
 #include <stdlib.h>
 #include <unistd.h>
