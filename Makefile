@@ -50,6 +50,7 @@ FS := $(patsubst src/%.c,%,$(wildcard src/fs*.c))
 HTTP := http http_download
 ARCHIVE := $(patsubst src/%.c,%,$(wildcard src/archive*.c))
 BIND_PROCESS := $(patsubst src/%.c,%,$(wildcard src/bind_proc*.c))
+BIND_YAML := bind_yaml bind_yaml_dump
 BIND_PILOT := bind_pilot bind_plan bind_state
 BIND_FS := $(patsubst src/%.c,%,$(wildcard src/bind_fs*.c))
 PILOTS := podman
@@ -60,7 +61,7 @@ MODULES := process fs yaml pilot http archive
 objs = $(patsubst %,$(B)/src/%.o,$(1))
 pobjs = $(patsubst %,$(B)/pilots/%.o,$(1))
 
-HOST_OBJS := $(call objs,$(BASE) $(FLAKE) $(PROCESS) $(FS) lua_util bind_yaml $(BIND_PILOT) \
+HOST_OBJS := $(call objs,$(BASE) $(FLAKE) $(PROCESS) $(FS) lua_util $(BIND_YAML) $(BIND_PILOT) \
 	$(BIND_PROCESS) $(BIND_FS)) $(call pobjs,$(PLAN) $(ENGINES))
 PILOT_OBJS := $(call pobjs,$(PLAN)) $(call objs,$(BASE) $(FLAKE) $(PROCESS))
 PROGRAMS := $(B)/flake-ctl $(B)/flake-launch $(B)/flake-relay $(B)/flake-init $(PILOTS:%=$(B)/%-pilot)
@@ -136,9 +137,9 @@ $(B)/%-pilot: $(B)/pilots/%-main.o $(PILOT_OBJS) $(call pobjs,$(ENGINES))
 
 $(B)/flake/process.so: $(call objs,$(BASE) lua_util $(PROCESS) $(BIND_PROCESS))
 $(B)/flake/fs.so: $(call objs,$(BASE) lua_util $(FS) $(BIND_FS))
-$(B)/flake/yaml.so: $(call objs,$(BASE) lua_util $(DOC) bind_yaml)
+$(B)/flake/yaml.so: $(call objs,$(BASE) lua_util $(DOC) $(BIND_YAML))
 $(B)/flake/yaml.so: SO_LIBS = $(YAML_LIBS)
-$(B)/flake/pilot.so: $(call objs,$(BASE) lua_util $(FLAKE) $(PROCESS) bind_yaml $(BIND_PILOT)) \
+$(B)/flake/pilot.so: $(call objs,$(BASE) lua_util $(FLAKE) $(PROCESS) $(BIND_YAML) $(BIND_PILOT)) \
 	$(call pobjs,$(PLAN) $(ENGINES))
 $(B)/flake/pilot.so: SO_LIBS = $(YAML_LIBS)
 $(B)/flake/http.so: $(call objs,$(BASE) lua_util $(HTTP) bind_http)
