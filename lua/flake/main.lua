@@ -21,7 +21,7 @@ end
 
 local function complain(ctx, message, hint)
   local output = require "flake.output"
-  ctx.err:write(output.colour("flake-ctl:", "red", 2), " ", message, "\n")
+  ctx.err:write(output.colour("flake-ctl:", "red", 2), " ", output.line(message), "\n")
   if hint then ctx.err:write("  ", hint, "\n") end
 end
 
