@@ -84,7 +84,7 @@ int main(int argc, char **argv)
 	cleanup_plan struct plan plan = { 0 };
 	struct call call = { .args = argc > 0 ? argv + 1 : NULL, .tty = -1 };
 	const char *name = argc > 0 ? path_base(argv[0]) : "";
-	int code;
+	int code, hooks;
 
 	if (!*name || str_ends(name, "-pilot"))
 		return explain();
@@ -95,7 +95,8 @@ int main(int argc, char **argv)
 			  flake.engine, PILOT_ENGINE.name);
 		return complain(name, &err, EXIT_REFUSED);
 	}
-	if (hooks_present(&flake) && run_launcher(argv, &err) < 0)
+	hooks = hooks_present(&flake, &err);
+	if (hooks < 0 || (hooks && run_launcher(argv, &err) < 0))
 		return complain(name, &err, EXIT_REFUSED);
 	if (plan_make(&plan, &flake, &call, &PILOT_ENGINE, &err) < 0)
 		return complain(name, &err, EXIT_REFUSED);

@@ -84,8 +84,9 @@ int plan_expand(struct strv *out, const struct strv *entries, struct strv *missi
 // The pilot arguments (@instance, %option) at the front of a call; returns how many were ours.
 size_t plan_take_pilot_args(struct plan *plan, char *const *args);
 
-// Is there a launch or exit hook for the flake? One directory look-up a place.
-bool hooks_present(const struct flake *flake);
+// Is there a launch or exit hook for the flake? One directory look-up a place. 1, 0, or -1 where
+// that cannot be known: the launch must not go on then.
+int hooks_present(const struct flake *flake, struct error *err);
 
 // For the way through sudo: an argument vector for flake-relay that holds the whole plan, and the
 // way back.

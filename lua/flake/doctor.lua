@@ -49,7 +49,9 @@ local function check_overrides(add)
     end
   end
   for _, kind in ipairs { "register", "launch", "exit", "remove" } do
-    for _, file in ipairs(hooks.files(kind, { own = true })) do
+    local files, problem = hooks.files(kind, { own = true })
+    if not files then add("serious", problem, "let all users read the directory") end
+    for _, file in ipairs(files or {}) do
       local chunk, message = loader.load_file(file)
       if not chunk then add("serious", message, "repair or remove the hook") end
     end

@@ -3,6 +3,7 @@
 -- It is called as the pilot was: argv0 is the command's link, args the app's.
 local hooks = require "flake.hooks"
 local loader = require "flake.loader"
+local output = require "flake.output"
 local pilot = require "flake.pilot"
 local process = require "flake.process"
 
@@ -11,6 +12,13 @@ local REFUSED, NOT_FOUND, ENGINE = 126, 127, 125
 local function complain(name, message, code)
   io.stderr:write(name, ": ", message, "\n")
   return code
+end
+
+-- For %debug: what runs, in this order.
+local function show(...)
+  for _, argv in ipairs { ... } do
+    if #argv > 0 then io.stderr:write("+ ", table.concat(argv, " "), "\n") end
+  end
 end
 
 -- What a launch hook sees and may change; `plan` keeps what it may not.
@@ -79,8 +87,11 @@ local function launch(name, args)
   if driver_only then return run_driver(plan, name) end
   plan, message = pilot.compose(plan)
   if not plan then return complain(name, message, REFUSED) end
-  if plan.debug then io.stderr:write("+ ", table.concat(plan.argv, " "), "\n") end
-  if #hooks.files("exit", opts) > 0 then return run_and_report(plan, name, opts) end
+  if plan.debug then show(plan.prepare, plan.start, plan.argv) end
+  local leave
+  leave, message = hooks.files("exit", opts)
+  if not leave then return complain(name, message, REFUSED) end
+  if #leave > 0 then return run_and_report(plan, name, opts) end
   code, message = pilot.run(plan)
   return code or complain(name, message, ENGINE)
 end
