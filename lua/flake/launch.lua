@@ -44,7 +44,8 @@ local function run_and_report(plan, name, opts)
   if not plan then return complain(name, message, ENGINE) end
   local began = process.clock()
   local status
-  status, message = process.supervise(plan.argv)
+  local env = pilot.environment(plan)
+  status, message = process.supervise(plan.argv, { env = env, clear_env = env ~= nil })
   if not status then return complain(name, message, ENGINE) end
   if plan.remove and (plan.resume or plan.attach) then
     local ended, why = pilot.finish(plan)
@@ -72,8 +73,8 @@ local function run_driver(plan, name)
   return complain(name, message or "the engine did not start", ENGINE)
 end
 
-local function launch(name, args)
-  local plan, message, code = pilot.plan(name, args)
+local function launch(argv0, name, args)
+  local plan, message, code = pilot.plan(argv0, args)
   if not plan then
     return complain(name, message, code == "ENOENT" and NOT_FOUND or REFUSED)
   end
@@ -103,7 +104,7 @@ return function(argv0, args, info)
   if name == "" or name == "flake-launch" then
     return complain("flake-launch", "launches flakes with hooks; it is started by the pilots", 1)
   end
-  local ok, result = xpcall(launch, function(e) return tostring(e) end, name, args)
+  local ok, result = xpcall(launch, function(e) return tostring(e) end, argv0, name, args)
   if ok then return result end
   return complain(name, result, REFUSED)
 end
