@@ -10,7 +10,7 @@ local process = require "flake.process"
 local REFUSED, NOT_FOUND, ENGINE = 126, 127, 125
 
 local function complain(name, message, code)
-  io.stderr:write(name, ": ", message, "\n")
+  io.stderr:write(name, ": ", output.line(message), "\n")
   return code
 end
 
@@ -67,6 +67,7 @@ local function run_driver(plan, name)
   if not driver.launch then
     return complain(name, ("engine '%s' has no launch function"):format(plan.engine), REFUSED)
   end
+  if plan.debug and driver.explain then show(driver.explain(plan)) end
   local code
   code, message = driver.launch(plan)
   if code then return code end
@@ -84,8 +85,7 @@ local function launch(argv0, name, args)
   ok, message = hooks.run("launch", event, opts)
   if not ok then return complain(name, message, REFUSED) end
   apply(plan, event)
-  local driver_only = #plan.argv == 0
-  if driver_only then return run_driver(plan, name) end
+  if #plan.argv == 0 then return run_driver(plan, name) end
   plan, message = pilot.compose(plan)
   if not plan then return complain(name, message, REFUSED) end
   if plan.debug then show(plan.prepare, plan.start, plan.argv) end

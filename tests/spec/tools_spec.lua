@@ -210,20 +210,17 @@ describe("flake-ctl tools:", function()
       local code, _, err = launch()
       assert.are.equal(126, code)
       assert.matches("no engine 'mine'", err)
-      place:put("/etc/flakes/runtimes/mine.lua",
-        "return { api = 1, launch = function(plan) return #plan.args end }")
+      local function driver(more)
+        place:put("/etc/flakes/runtimes/mine.lua", [[
+          local verb = { about = "It.", run = function() end }
+          return { api = 1, about = "Mine.", commands = { register = verb, export = verb },
+            ]] .. more .. " }")
+      end
+      driver("launch = function(plan) return #plan.args end")
       assert.are.equal(2, (launch("a", "b")))
-      place:put("/etc/flakes/runtimes/mine.lua",
-        "return { api = 1, launch = function() return nil, 'sorry' end }")
+      driver("launch = function() return nil, 'sorry' end")
       assert.are.equal(125, (launch()))
-      place:put("/etc/flakes/runtimes/mine.lua", "return { api = 1 }")
-      assert.are.equal(126, (launch()))
-    end)
-
-    it("says what is missing", function()
-      fs.unlink(place.flakes .. "/foo.yaml")
-      assert.are.equal(127, (launch()))
-      place:put("/usr/share/flakes/foo.yaml", "[")
+      driver("")
       assert.are.equal(126, (launch()))
     end)
   end)
