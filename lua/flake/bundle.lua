@@ -6,6 +6,7 @@
 local archive = require "flake.archive"
 local fs = require "flake.fs"
 local image = require "flake.image"
+local places = require "flake.places"
 local process = require "flake.process"
 local registry = require "flake.registry"
 local yaml = require "flake.yaml"
@@ -129,7 +130,7 @@ function M.import(file, opts)
   if bundle then bundle, message, code = check_manifest(bundle, file) end
   if bundle then doc, message, code = read_yaml(dir .. "/flake.yaml") end
   if not doc then return nil, message, code end
-  ok, message = registry.check_name(bundle.name)
+  ok, message = places.check_name(bundle.name)
   if not ok then return nil, message, "EARCHIVE" end
   local where = registry.dir(opts)
   ok, message, code = load_image(dir)

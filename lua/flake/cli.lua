@@ -117,6 +117,18 @@ end
 
 --- check functions for option tables.
 function M.absolute_path(value)
+function M.not_empty(value)
+  if value == "" then return nil, "must not be empty" end
+  return true
+end
+
+-- As podman takes it: a name, a digest or an id, never an option.
+function M.image(value)
+  if value:match("^%-") then return nil, "must not begin with -" end
+  if value:find("[%c ]") then return nil, "must not hold blanks or control characters" end
+  return M.not_empty(value)
+end
+
   if value:sub(1, 1) ~= "/" then return nil, "must be an absolute path" end
   if value:find("%c") then return nil, "must not hold control characters" end
   if ("/" .. value .. "/"):find("/%.%.?/") then return nil, "must not hold . or .. parts" end

@@ -15,7 +15,6 @@ local registry = require "flake.registry"
 local M = {}
 
 local COLOURS = { serious = "red", warning = "yellow" }
-local LINK_DIRS = { "/usr/bin", "/usr/local/bin", "/usr/sbin", "/bin", "/opt/bin" }
 local REPAIR = "repair the definition, or flake-ctl podman remove --force --app PATH"
 
 -- Only a user has a root of his own.
@@ -108,15 +107,10 @@ local orphan_kinds = {
     "register it again with --force, or remove the file" },
 }
 
-local function link_dirs(scope)
-  if not scope.user then return LINK_DIRS end
-  local home = home_of_own()
-  return { home .. "/.local/bin", home .. "/bin" }
-end
-
+-- only: a set of names of flakes and commands, or nil for all.
 local function check_orphans(add, scope, only)
-  for _, orphan in ipairs(links.orphans(scope, link_dirs(scope))) do
-    if not only or orphan.flake == only then
+  for _, orphan in ipairs(links.orphans(scope)) do
+    if not only or only[orphan.flake] then
       local severity, text, remedy = table.unpack(orphan_kinds[orphan.kind])
       add(severity, text:format(orphan.flake, orphan.path), remedy)
     end
@@ -125,6 +119,15 @@ end
 
 -- The system's flakes and, for a user, his own; the latter only with opts.user.
 local function scopes_of(opts)
+-- The names of a flake and its commands, by one of them.
+local function names_of(name, scope)
+  local names = { [name] = true }
+  local flake = registry.find(name, scope)
+  if flake then names[flake.name] = true end
+  for _, app in ipairs(flake and flake.apps or {}) do names[app.path:match("([^/]*)$")] = true end
+  return names
+end
+
   local scopes = {}
   if not opts.user then table.insert(scopes, {}) end
   if opts.user or loader.user_root() then table.insert(scopes, { user = true }) end
@@ -148,7 +151,7 @@ local function examine_one(name, scopes)
     else
       known = true
       check_definition(add, name, scope)
-      check_orphans(add, scope, name)
+      check_orphans(add, scope, names_of(name, scope))
     end
   end
   if not known then return nil, missing, "ENOENT" end
@@ -177,7 +180,9 @@ function M.examine(name, opts)
   host.kvm(add)
   check_overrides(add)
   for _, scope in ipairs(scopes) do
-    for _, row in ipairs(registry.list(scope) or {}) do check_definition(add, row.name, scope) end
+    local rows, problem = registry.list(scope)
+    if not rows then add("serious", problem, root_remedy(registry.dir(scope))) end
+    for _, row in ipairs(rows or {}) do check_definition(add, row.name, scope) end
     check_orphans(add, scope)
   end
   return findings

@@ -2,7 +2,9 @@
 -- flake-ctl podman remove: one flake, or an image with all its flakes.
 local instances = require "shipped.runtimes.podman.instances"
 local podman = require "flake.podman"
+local references = require "flake.references"
 local registry = require "flake.registry"
+local store = require "flake.store"
 
 local function base(path)
   return path:match("([^/]*)$")
@@ -20,11 +22,14 @@ local function end_instances(flake, opts)
   return instances.stop(rows)
 end
 
-local function remove_flake(name, opts)
-  local ok, message, code = end_instances(registry.find(name, opts), opts)
-  if not ok then return nil, message, code end
-  return registry.remove(name,
-    { root = opts.root, user = opts.user, force = opts.force, app = opts.app })
+-- after: what follows when nothing refuses any more, and before anything is removed.
+local function remove_flake(name, opts, after)
+  return registry.remove(name, { root = opts.root, user = opts.user, force = opts.force,
+    app = opts.app, prepare = function()
+      local ok, message, code = end_instances(registry.find(name, opts), opts)
+      if ok and after then ok, message, code = after() end
+      return ok, message, code
+    end })
 end
 
 local function remove_app(opts)
@@ -33,18 +38,50 @@ local function remove_app(opts)
   return 0
 end
 
-local function remove_container(opts)
+-- All flakes are asked, then the image goes, then they: where something refuses, nothing is gone.
+local function remove_all(names, opts, after, i)
+  local name = names[i or 1]
+  if not name then return after() end
+  return remove_flake(name, opts, function()
+    return remove_all(names, opts, after, (i or 1) + 1)
+  end)
+end
+
+local function remove_image(opts)
+  local status, message, code = podman.run("image", "rm", opts.force and "--force" or "--",
+    opts.container)
+  if not status then return nil, message, code end
+  if status == 0 then return true end
+  return nil, ("podman could not remove image '%s'"):format(opts.container), "EENGINE"
+end
+
+local function flakes_of(opts, image)
   local rows, message, code = registry.list(opts)
   if not rows then return nil, message, code end
+  local names = {}
   for _, row in ipairs(rows) do
-    if row.image == opts.container then
-      local ok
-      ok, message, code = remove_flake(row.name, opts)
-      if not ok then return nil, message, code end
+    if row.engine == "podman" and references.loses(row.image, opts.container, image) then
+      table.insert(names, row.name)
     end
   end
-  if opts.root then return 0 end
-  return podman.run("image", "rm", opts.force and "--force" or "--", opts.container)
+  return names
+end
+
+local function remove_container(opts)
+  local image, names, message, code, ok
+  if not opts.root then
+    image, message, code = store.of():image(opts.container)
+    if not image and message then return nil, message, code end
+  end
+  names, message, code = flakes_of(opts, image)
+  if not names then return nil, message, code end
+  ok, message, code = remove_all(names, opts, function()
+    -- An image that is gone already keeps no flake of it.
+    if opts.root or not image and #names > 0 then return true end
+    return remove_image(opts)
+  end)
+  if not ok then return nil, message, code end
+  return 0
 end
 
 --- flake-ctl podman remove

@@ -209,7 +209,11 @@ describe("flake-ctl podman", function()
       register("--container", "two", "--app", "/usr/bin/b")
       fs.unlink(place.log)
       assert.are.equal(0, (place:ctl("podman", "remove", "--container", "one")))
-      assert.are.same({ { "podman", "image", "rm", "--", "one" } }, place:calls())
+      local removals = {}
+      for _, call in ipairs(place:calls()) do
+        if call[3] == "rm" then table.insert(removals, call) end
+      end
+      assert.are.same({ { "podman", "image", "rm", "--", "one" } }, removals)
       assert.is_nil(fs.stat(place.flakes .. "/a.yaml"))
       assert.is_truthy(fs.stat(place.flakes .. "/b.yaml"))
     end)
@@ -225,7 +229,7 @@ describe("flake-ctl podman", function()
   it("pulls with podman's own status, and prunes nothing", function()
     place:stand_in("podman", "exit 125")
     assert.are.equal(125, (place:ctl("podman", "pull", "--uri", "reg/x")))
-    assert.are.same({ { "podman", "pull", "reg/x" } }, place:calls())
+    assert.are.same({ { "podman", "pull", "--", "reg/x" } }, place:calls())
     place:stand_in("podman", "kill -9 $$")
     assert.are.equal(137, (place:ctl("podman", "pull", "--uri", "reg/x")))
     fs.unlink(place.bin .. "/podman")
