@@ -44,6 +44,40 @@ describe("flake-ctl tools:", function()
       assert.are.equal("[]\n", select(2, place:ctl("list", "--format", "json")))
     end)
 
+    it("names all commands of a flake, the first one first", function()
+      place:ctl("podman", "register", "two", "--container", "img", "--app", "/usr/bin/z",
+        "--app", "/usr/bin/a", "--target", "/")
+      assert.matches("two%s+podman%s+/usr/bin/z,/usr/bin/a", select(2, place:ctl("list")))
+      assert.matches('\ntwo,podman,"/usr/bin/z,/usr/bin/a",/,',
+        select(2, place:ctl("list", "--format", "csv")))
+      local row = json.decode((select(2, place:ctl("list", "--format", "json"))))[2]
+      assert.are.equal("/usr/bin/z", row.app)
+      assert.are.same({ "/usr/bin/z", "/usr/bin/a" }, row.apps)
+    end)
+
+    it("lists what the pilots run, and links that lead nowhere as broken", function()
+      place:put("/etc/sl.yaml", "container: {name: img}")
+      assert(fs.symlink(place.root .. "/etc/sl.yaml", place.flakes .. "/sl.yaml"))
+      assert(fs.symlink("gone.yaml", place.flakes .. "/dangling.yaml"))
+      assert(fs.symlink("loop.yaml", place.flakes .. "/loop.yaml"))
+      local _, out = place:ctl("list")
+      assert.matches("\nsl%s+podman", out)
+      assert.matches("\ndangling%s+broken", out)
+      assert.matches("\nloop%s+broken", out)
+      local code
+      code, out = place:ctl("doctor")
+      assert.are.equal(1, code)
+      assert.matches("dangling%.yaml", out)
+      assert.matches("loop%.yaml", out)
+    end)
+
+    it("says when it cannot read the directory", function()
+      fs.remove_tree(place.flakes)
+      assert.are.equal(0, (place:ctl("list")))
+      assert(fs.symlink("flakes", place.flakes))
+      assert.are.equal(1, (place:ctl("list")))
+    end)
+
     it("lets no control characters through to a terminal", function()
       place:put("/usr/share/flakes/esc.yaml", 'container: {name: "a\\e[31mb"}')
       assert.is_nil((select(2, place:ctl("list"))):find("\27"))
