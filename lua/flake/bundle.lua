@@ -6,6 +6,7 @@
 local archive = require "flake.archive"
 local fs = require "flake.fs"
 local image = require "flake.image"
+local pilot = require "flake.pilot"
 local places = require "flake.places"
 local process = require "flake.process"
 local registry = require "flake.registry"
@@ -71,30 +72,46 @@ local function is_text(value)
   return type(value) == "string" and value ~= ""
 end
 
--- A bundle comes from elsewhere: nothing in it is believed.
-local function check_manifest(bundle, file)
+-- A bundle comes from elsewhere: nothing in it is believed. Links could lead anywhere, and export
+-- writes none: an archive with other things than files and directories is not even unpacked.
+local function unpack(file, dir)
+  local limits = { max_entries = 10000 }
+  local members, message, code = archive.list(file, limits)
+  if not members then return nil, message, code end
+  for _, member in ipairs(members) do
+    if member.type ~= "file" and member.type ~= "directory" then
+      return nil, ("%s: refusing the %s '%s': a bundle has files only"):format(file, member.type,
+        member.path), "EARCHIVE"
+    end
+  end
+  return archive.extract(file, dir, limits)
+end
+
+local function check_files(bundle, file, dir)
+  local names = { "flake.yaml", "image" }
+  for i in ipairs(bundle.include) do table.insert(names, "include/" .. i) end
+  for _, name in ipairs(names) do
+    local st = fs.lstat(dir .. "/" .. name)
+    if not st or st.type ~= "file" then
+      return nil, ("%s: the bundle has no file %s"):format(file, name), "EARCHIVE"
+    end
+  end
+  return bundle
+end
+
+local function check_manifest(bundle, file, dir)
   local cli = require "flake.cli"
   local good = type(bundle) == "table" and bundle.format == M.format and is_text(bundle.name)
     and bundle.engine == "podman" and is_text(bundle.image) and type(bundle.apps) == "table"
-    and #bundle.apps > 0
+    and #bundle.apps > 0 and places.check_name(bundle.name)
   for _, app in ipairs(good and bundle.apps or {}) do
     good = good and type(app) == "table" and is_text(app.path) and cli.absolute_path(app.path)
   end
-  if good then return bundle end
-  return nil, ("%s is no bundle of a podman flake in format %d"):format(file, M.format), "EARCHIVE"
-end
-
-local function restore_includes(bundle, dir, doc, where)
-  local list = yaml.list {}
-  for i in ipairs(type(bundle.include) == "table" and bundle.include or {}) do
-    local path = ("%s/%s.include/%d"):format(where, bundle.name, i)
-    local ok, message, code = fs.mkdir_p((path:match("^(.*)/")))
-    if ok then ok, message, code = fs.copy(("%s/include/%d"):format(dir, i), path) end
-    if not ok then return nil, message, code end
-    list[i] = path
+  if good then
+    bundle.include = type(bundle.include) == "table" and bundle.include or {}
+    return check_files(bundle, file, dir)
   end
-  if #list > 0 then doc.include = { tar = list } end
-  return true
+  return nil, ("%s is no bundle of a podman flake in format %d"):format(file, M.format), "EARCHIVE"
 end
 
 local function load_image(dir)
@@ -105,42 +122,89 @@ local function load_image(dir)
   return true
 end
 
-local function copy_back(dir, where, name)
-  for _, file in ipairs(fs.list(dir .. "/flake.d") or {}) do
-    if file:match("^[%w._-]+%.yaml$") then
-      local ok, message, code = fs.copy(dir .. "/flake.d/" .. file,
-        ("%s/%s.d/%s"):format(where, name, file))
-      if not ok then return nil, message, code end
+-- Fragments and includes that are put back. Scripts (.lua) are not: code is for the admin to
+-- install.
+local function files_of(bundle, dir, where)
+  local files, includes = {}, yaml.list {}
+  for _, name in ipairs(fs.list(dir .. "/flake.d") or {}) do
+    if name:match("^[%w._-]+%.yaml$") then
+      table.insert(files, { from = dir .. "/flake.d/" .. name,
+        to = ("%s/%s.d/%s"):format(where, bundle.name, name) })
     end
   end
-  return true
+  for i in ipairs(bundle.include) do
+    includes[i] = ("%s/%s.include/%d"):format(where, bundle.name, i)
+    table.insert(files, { from = ("%s/include/%d"):format(dir, i), to = includes[i] })
+  end
+  return files, includes
 end
 
---- Restores a bundle: loads the image, registers the flake. opts: {root, user, force, pilot}
--- Scripts (.lua) of the bundle's .d are not restored: code is for the admin to install.
+-- The flake as the pilots will see it: its definition and fragments in a directory of their own.
+local function merged_flake(bundle, dir, files)
+  local trial = dir .. "/merged"
+  local ok, message, code = fs.mkdir_p(("%s/%s.d"):format(trial, bundle.name))
+  if ok then
+    ok, message, code = fs.copy(dir .. "/flake.yaml", ("%s/%s.yaml"):format(trial, bundle.name))
+  end
+  for _, file in ipairs(files) do
+    local fragment = file.from:match("/flake%.d/([^/]*)$")
+    if ok and fragment then
+      ok, message, code = fs.copy(file.from, ("%s/%s.d/%s"):format(trial, bundle.name, fragment))
+    end
+  end
+  if not ok then return nil, message, code end
+  return pilot.load(bundle.name, { dir = trial })
+end
+
+-- Does the flake that would run say the same as the manifest?
+local function is_described(flake, bundle)
+  local targets, count = {}, 0
+  for _, app in ipairs(bundle.apps) do targets[app.path] = app.target or app.path end
+  for _ in pairs(targets) do count = count + 1 end
+  local same = flake.engine == bundle.engine and flake.image == bundle.image
+    and #flake.apps == count
+  for _, app in ipairs(flake.apps) do
+    same = same and targets[app.path] == (app.target or app.path)
+  end
+  return same
+end
+
+-- Checks an unpacked bundle. Returns the def for registry.register, or nil, message, code.
+local function read_bundle(file, dir, where)
+  local bundle, doc, flake, message, code
+  if not fs.stat(dir .. "/bundle.yaml") then return check_manifest(nil, file) end
+  bundle, message, code = read_yaml(dir .. "/bundle.yaml")
+  if bundle then bundle, message, code = check_manifest(bundle, file, dir) end
+  if not bundle then return nil, message, code end
+  doc, message, code = read_yaml(dir .. "/flake.yaml")
+  if not doc then return nil, message, code end
+  local files, includes = files_of(bundle, dir, where)
+  flake, message, code = merged_flake(bundle, dir, files)
+  if not flake then return nil, message, code end
+  if not is_described(flake, bundle) then
+    return nil, ("%s: its definition says something else than its bundle.yaml"):format(file),
+      "EARCHIVE"
+  end
+  if #includes > 0 then doc.include = { tar = includes } end
+  return { name = bundle.name, engine = flake.engine, image = flake.image, apps = bundle.apps,
+    doc = doc, merged = flake.doc, files = files }
+end
+
+--- Restores a bundle: registers the flake, and loads the image as soon as nothing refuses.
+-- opts: {root, user, force, pilot}
 -- Returns the name of the flake, or nil, message, code.
 function M.import(file, opts)
   local temp <close> = assert(fs.temp_dir({ prefix = "flake-import" }))
   local dir = temp:path()
-  local ok, message, code = archive.extract(file, dir, { max_entries = 10000 })
+  local ok, message, code = unpack(file, dir)
   if not ok then return nil, message, code end
-  local bundle, doc
-  if not fs.stat(dir .. "/bundle.yaml") then return check_manifest(nil, file) end
-  bundle, message, code = read_yaml(dir .. "/bundle.yaml")
-  if bundle then bundle, message, code = check_manifest(bundle, file) end
-  if bundle then doc, message, code = read_yaml(dir .. "/flake.yaml") end
-  if not doc then return nil, message, code end
-  ok, message = places.check_name(bundle.name)
-  if not ok then return nil, message, "EARCHIVE" end
-  local where = registry.dir(opts)
-  ok, message, code = load_image(dir)
-  if ok then ok, message, code = restore_includes(bundle, dir, doc, where) end
+  local def
+  def, message, code = read_bundle(file, dir, registry.dir(opts))
+  if not def then return nil, message, code end
+  ok, message, code = registry.register(def, { root = opts.root, user = opts.user,
+    force = opts.force, pilot = opts.pilot, prepare = function() return load_image(dir) end })
   if not ok then return nil, message, code end
-  ok, message, code = registry.register({ name = bundle.name, engine = bundle.engine,
-    image = bundle.image, apps = bundle.apps, doc = doc }, opts)
-  if ok then ok, message, code = copy_back(dir, where, bundle.name) end
-  if not ok then return nil, message, code end
-  return bundle.name
+  return def.name
 end
 
 return M

@@ -378,19 +378,22 @@ describe("flake-ctl podman", function()
         place:put("/evil/flake.yaml", "container: {name: x}")
         if manifest then place:put("/evil/bundle.yaml", manifest) end
         assert(archive.create(place.root .. "/evil.flake", dir))
-        return (place:ctl("import", place.root .. "/evil.flake"))
+        return place:ctl("import", place.root .. "/evil.flake")
       end
-      assert.are.equal(1, import(nil))
-      assert.are.equal(1, import("format: 2"))
-      assert.are.equal(1, import("["))
-      assert.are.equal(1, import("{format: 1, name: x, engine: podman, image: i, apps: []}"))
-      assert.are.equal(1, import(
-        "{format: 1, name: ../x, engine: podman, image: i, apps: [{path: /usr/bin/x}]}"))
-      assert.are.equal(1, import(
-        "{format: 1, name: x, engine: podman, image: i, apps: [{path: usr/bin/x}]}"))
+      assert.are.equal(1, (import(nil)))
+      assert.are.equal(1, (import("format: 2")))
+      assert.are.equal(1, (import("[")))
+      assert.are.equal(1, (import(
+        "{format: 1, name: x, engine: podman, image: i, apps: []}")))
+      assert.are.equal(1, (import(
+        "{format: 1, name: ../x, engine: podman, image: i, apps: [{path: /usr/bin/x}]}")))
+      assert.are.equal(1, (import(
+        "{format: 1, name: x, engine: podman, image: i, apps: [{path: usr/bin/x}]}")))
       place:stand_in("podman", "exit 125")
-      assert.are.equal(1, import(
-        "{format: 1, name: x, engine: podman, image: i, apps: [{path: /usr/bin/x}]}"))
+      local code, _, err = import(
+        "{format: 1, name: x, engine: podman, image: x, apps: [{path: /usr/bin/x}]}")
+      assert.are.equal(1, code)
+      assert.matches("podman could not load the bundle's image", err)
       assert.are.equal(1, (place:ctl("import", place.root .. "/nothing")))
     end)
   end)
