@@ -1,9 +1,11 @@
 -- SPDX-License-Identifier: MIT
--- Checks of the host (doctor/host.lua) and of the flakes, the system's and the caller's own.
+-- Checks of the host (doctor/host.lua, doctor/limits.lua) and of the flakes, the system's and the
+-- caller's own.
 -- A finding: {severity="serious"|"warning", what=, remedy=}.
 local fs = require "flake.fs"
 local hooks = require "flake.hooks"
 local host = require "flake.doctor.host"
+local limits = require "flake.doctor.limits"
 local links = require "flake.doctor.links"
 local loader = require "flake.loader"
 local output = require "flake.output"
@@ -117,8 +119,6 @@ local function check_orphans(add, scope, only)
   end
 end
 
--- The system's flakes and, for a user, his own; the latter only with opts.user.
-local function scopes_of(opts)
 -- The names of a flake and its commands, by one of them.
 local function names_of(name, scope)
   local names = { [name] = true }
@@ -128,6 +128,8 @@ local function names_of(name, scope)
   return names
 end
 
+-- The system's flakes and, for a user, his own; the latter only with opts.user.
+local function scopes_of(opts)
   local scopes = {}
   if not opts.user then table.insert(scopes, {}) end
   if opts.user or loader.user_root() then table.insert(scopes, { user = true }) end
@@ -176,7 +178,8 @@ function M.examine(name, opts)
   if name then return examine_one(name, scopes) end
   local findings, add = M.needs()
   host.cgroups(add)
-  host.limits(add)
+  limits.low(add)
+  limits.containers(add)
   host.kvm(add)
   check_overrides(add)
   for _, scope in ipairs(scopes) do
@@ -200,8 +203,8 @@ end
 function M.print(findings, out)
   for _, finding in ipairs(findings) do
     local word = output.colour(finding.severity, COLOURS[finding.severity], 1)
-    out:write(word, ": ", (finding.what:gsub("%c", "?")), "\n")
-    out:write("  remedy: ", finding.remedy, "\n")
+    out:write(word, ": ", output.printable(finding.what), "\n")
+    out:write("  remedy: ", output.printable(finding.remedy), "\n")
   end
 end
 

@@ -79,6 +79,8 @@ describe("flake-ctl tools:", function()
     end)
 
     it("lets no control characters through to a terminal", function()
+      place:put("/usr/share/flakes/bad.yaml", 'container: {name: a, host_app_path: "\\e]0;x"}')
+      assert.is_nil((select(3, place:ctl("list"))):find("\27"))
       place:put("/usr/share/flakes/esc.yaml", 'container: {name: "a\\e[31mb"}')
       assert.is_nil((select(2, place:ctl("list"))):find("\27"))
     end)
@@ -105,6 +107,12 @@ describe("flake-ctl tools:", function()
       assert.are.same({ place.flakes .. "/foo.yaml" }, plan.files)
       assert.are.equal(1, #plan.hooks)
       assert.matches("hook ", select(2, place:ctl("explain", "foo")))
+    end)
+
+    it("is valid JSON whatever bytes there are", function()
+      local _, out = place:ctl("explain", "foo", "--format", "json", "--", "a\255b")
+      assert.is_truthy(utf8.len(out))
+      assert.are.equal("a\u{FFFD}b", json.decode(out).args[1])
     end)
 
     it("names what is missing", function()
@@ -179,6 +187,73 @@ describe("flake-ctl tools:", function()
       assert.is_truthy(has(list, "others can write"))
       process.setenv("PATH", "/nonexistent")
       assert.is_truthy(has(select(2, findings()), "podman is not installed"))
+    end)
+
+    it("finds a missing command by the name of the flake and of each command", function()
+      place:put("/usr/bin/podman-pilot", "")
+      place:ctl("podman", "register", "two", "--container", "img", "--app", "/usr/bin/a",
+        "--app", "/usr/bin/b", "--target", "/")
+      fs.unlink(place.root .. "/usr/bin/b")
+      for _, name in ipairs { "two", "a", "b" } do
+        assert.is_truthy(has(select(2, findings(name)), "/usr/bin/b"), name)
+      end
+    end)
+
+    it("looks into each directory once", function()
+      assert(fs.symlink("usr/bin", place.root .. "/bin"))
+      fs.symlink("/usr/bin/podman-pilot", place.root .. "/usr/bin/lonely")
+      local count = 0
+      for _, finding in ipairs((select(2, findings()))) do
+        if finding.what:find("lonely", 1, true) then count = count + 1 end
+      end
+      assert.are.equal(1, count)
+    end)
+
+    describe("limits", function()
+      local real_read = fs.read
+      local caps, conf
+
+      local function limits()
+        fs.read = function(path, ...)
+          if path == "/proc/self/status" then return "Name:\tx\nCapEff:\t" .. caps .. "\n" end
+          if path == "/proc/self/limits" then
+            return "Limit\nMax processes   100   unlimited   processes\n"
+              .. "Max open files   1024   4096   files\n"
+          end
+          if path == "/conf" then return conf end
+          return real_read(path, ...)
+        end
+        process.setenv("CONTAINERS_CONF", "/conf")
+        local finding = has(select(2, findings()), "cannot set the limits")
+        process.setenv("CONTAINERS_CONF", nil)
+        fs.read = real_read
+        return finding
+      end
+
+      before_each(function() caps, conf = "0000000000000000", nil end)
+      after_each(function() fs.read = real_read end)
+
+      it("are serious where podman wants more than it may give", function()
+        conf = '[containers]\ndefault_ulimits = [\n "nofile=1024:4097",\n]\n'
+        local finding = limits()
+        assert.are.equal("serious", finding.severity)
+        assert.matches("wants nofile 4097, 4096 are allowed", finding.what)
+        assert.matches('default_ulimits = ["nofile=4096:4096"', finding.remedy, 1, true)
+      end)
+
+      it("are podman's own for root where containers.conf has only some", function()
+        conf = '#default_ulimits = []\ndefault_ulimits = ["nproc=1:2"]\n'
+        assert.are.equal(fs.getuid() == 0, limits() ~= nil)
+      end)
+
+      it("are fine with what containers.conf says, and with CAP_SYS_RESOURCE", function()
+        conf = 'default_ulimits = ["nofile=1024:4096", "nproc=1:2"]\n'
+        assert.is_nil(limits())
+        conf = '#default_ulimits = ["nofile=1024:9999999"]\n'
+        assert.is_nil(limits())
+        caps, conf = "0000000001000000", 'default_ulimits = ["nofile=1024:9999999"]\n'
+        assert.is_nil(limits())
+      end)
     end)
   end)
 
@@ -256,9 +331,6 @@ describe("flake-ctl tools:", function()
       assert.are.equal(125, (launch()))
       driver("")
       assert.are.equal(126, (launch()))
-    end)
-  end)
-end)
       driver([[launch = function() return 0 end,
         explain = function(plan) return { "box", plan.image } end]])
       assert.are.same({ 0, "", "+ box x\n" }, { launch("%debug") })
@@ -314,3 +386,13 @@ end)
       local _, _, err = launch()
       assert.matches("a%?%[31mb c%?d\n$", err)
       assert.are.equal(1, select(2, err:gsub("\n", "")))
+    end)
+
+    it("says what is missing", function()
+      fs.unlink(place.flakes .. "/foo.yaml")
+      assert.are.equal(127, (launch()))
+      place:put("/usr/share/flakes/foo.yaml", "[")
+      assert.are.equal(126, (launch()))
+    end)
+  end)
+end)
