@@ -23,6 +23,7 @@ local function add_positional(parser, option)
     or option.optional and "?" or 1)
   argument._name = option.metavar or option.name:upper()
   argument:target(target(option))
+  if option.choices then argument:choices(option.choices) end
 end
 
 local function add_option(parser, option)
@@ -116,7 +117,6 @@ function M.verbs(driver)
 end
 
 --- check functions for option tables.
-function M.absolute_path(value)
 function M.not_empty(value)
   if value == "" then return nil, "must not be empty" end
   return true
@@ -129,6 +129,7 @@ function M.image(value)
   return M.not_empty(value)
 end
 
+function M.absolute_path(value)
   if value:sub(1, 1) ~= "/" then return nil, "must be an absolute path" end
   if value:find("%c") then return nil, "must not hold control characters" end
   if ("/" .. value .. "/"):find("/%.%.?/") then return nil, "must not hold . or .. parts" end
