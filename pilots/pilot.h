@@ -70,6 +70,11 @@ struct engine {
 
 extern const struct engine engine_podman;
 
+// The flake of a call by its argv[0]. When there is no definition of that name, the name that the
+// called link points to may have one. Errors as of flake_load.
+int plan_find_flake(const char *called, const struct flake_where *where, struct flake *flake,
+		    struct error *err);
+
 // Makes the plan of a call. A NULL engine leaves argv empty (drivers in Lua launch themselves).
 int plan_make(struct plan *plan, const struct flake *flake, const struct call *call,
 	      const struct engine *engine, struct error *err);
@@ -78,6 +83,9 @@ int plan_make(struct plan *plan, const struct flake *flake, const struct call *c
 // code of a call that ends its instance (%remove), for which we stay. Another user's process gets a
 // minimal environment.
 int plan_run(struct plan *plan, const struct engine *engine, struct error *err);
+
+// The environment of what runs as another user; false: it is this process's own.
+bool plan_environment(const struct plan *plan, struct strv *env);
 
 void plan_free(struct plan *plan);
 #define cleanup_plan __attribute__((cleanup(plan_free)))
@@ -94,8 +102,9 @@ int share_apply(struct plan *plan, const struct flake *flake, struct error *err)
 // The pilot arguments (@instance, %option) at the front of a call; returns how many were ours.
 size_t plan_take_pilot_args(struct plan *plan, char *const *args);
 
-// Is there a launch or exit hook for the flake? One directory look-up a place.
-bool hooks_present(const struct flake *flake);
+// Is there a launch or exit hook for the flake? One directory look-up a place. 1, 0, or -1 where
+// that cannot be known: the launch must not go on then.
+int hooks_present(const struct flake *flake, struct error *err);
 
 // For the way through sudo: an argument vector for flake-relay that holds the whole plan, and the
 // way back.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <ctype.h>
 #include <errno.h>
+#include <limits.h>
 #include <pwd.h>
 
 #include "pilot.h"
@@ -197,6 +198,37 @@ static int set_user(struct plan *plan, const char *user, struct error *err)
 	return 0;
 }
 
+// Packages link further commands to the first one: the name that the called link points to.
+static char *name_behind_link(const char *called)
+{
+	cleanup_free char *found =
+		strchr(called, '/') ? xstrdup(called) : process_which(called, NULL);
+	char target[PATH_MAX];
+	ssize_t n = found ? readlink(found, target, sizeof(target) - 1) : -1;
+
+	if (n <= 0)
+		return NULL;
+	target[n] = '\0';
+	return xstrdup(path_base(target));
+}
+
+int plan_find_flake(const char *called, const struct flake_where *where, struct flake *flake,
+		    struct error *err)
+{
+	cleanup_free char *behind = NULL;
+	cleanup_error struct error why = { 0 };
+
+	if (flake_load(path_base(called), where, flake, err) == 0)
+		return 0;
+	behind = err->code == ENOENT ? name_behind_link(called) : NULL;
+	if (!behind || flake_load(behind, where, flake, &why) < 0)
+		return -1;
+	error_clear(err);
+	free(flake->command);
+	flake->command = xstrdup(path_base(called));
+	return 0;
+}
+
 int plan_make(struct plan *plan, const struct flake *flake, const struct call *call,
 	      const struct engine *engine, struct error *err)
 {
@@ -215,6 +247,7 @@ int plan_make(struct plan *plan, const struct flake *flake, const struct call *c
 			 flake->include_path.n || flake->check_host_dependencies;
 	strv_append(&plan->files, &flake->files);
 	take_args(plan, call->args);
+	plan->debug = plan->debug || getenv("PILOT_DEBUG");
 	plan->tty = call->tty >= 0
 			    ? call->tty == 1
 			    : isatty(STDIN_FILENO) && (plan->interactive || isatty(STDOUT_FILENO));
@@ -233,19 +266,24 @@ static void keep_env(struct strv *env, const char *name)
 		strv_pushf(env, "%s=%s", name, value);
 }
 
+bool plan_environment(const struct plan *plan, struct strv *env)
+{
+	if (!plan->user)
+		return false;
+	strv_push(env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+	keep_env(env, "TERM");
+	keep_env(env, "LANG");
+	return true;
+}
+
 static int plan_exec(const struct plan *plan, struct error *err)
 {
 	cleanup_strv struct strv env = { 0 };
 
-	if (plan->user) {
-		strv_push(&env,
-			  "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
-		keep_env(&env, "TERM");
-		keep_env(&env, "LANG");
+	if (plan_environment(plan, &env))
 		execvpe(plan->argv.v[0], plan->argv.v, env.v);
-	} else {
+	else
 		execvp(plan->argv.v[0], plan->argv.v);
-	}
 	return error_set(err, errno, "cannot run %s", plan->argv.v[0]);
 }
 

@@ -22,7 +22,7 @@ local PODMAN_USER = { name = "user", flag = true,
 local function pull(opts)
   local ok, message, code = registry.dir(opts)
   if not ok then return nil, message, code end
-  return podman.run("pull", opts.uri)
+  return podman.run("pull", "--", opts.uri)
 end
 
 local function load_image(opts)
@@ -64,7 +64,7 @@ return {
       options = {
         { name = "name", positional = true, optional = true,
           about = "Name of the flake (default: base name of the first --app)." },
-        { name = "container", required = true, metavar = "IMAGE",
+        { name = "container", required = true, metavar = "IMAGE", check = cli.image,
           about = "Image of the application." },
         { name = "app", multiple = true, metavar = "PATH", check = cli.absolute_path,
           about = "Absolute path of the command on the host; may be repeated." },
@@ -82,6 +82,7 @@ return {
         { name = "include-path", multiple = true, metavar = "PATH",
           about = "File or directory of the host to copy into the image; may be repeated." },
         { name = "opt", multiple = true, dash_values = true, metavar = "OPTION",
+          check = cli.not_empty,
           about = "Option for podman run, 'OPTION VALUE'; may be repeated." },
         { name = "resume", flag = true,
           about = "The first call starts an instance, later calls run in it." },
@@ -134,7 +135,8 @@ return {
       options = {
         { name = "app", metavar = "PATH", check = cli.absolute_path,
           about = "Command whose flake is removed." },
-        { name = "container", metavar = "IMAGE", about = "Image to remove with all its flakes." },
+        { name = "container", metavar = "IMAGE", check = cli.image,
+          about = "Image to remove with all its flakes." },
         { name = "force", flag = true,
           about = "Remove broken definitions and running instances too." },
         ROOT, USER,

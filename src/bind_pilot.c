@@ -66,7 +66,10 @@ static void push_flake(lua_State *L, const struct flake *flake)
 	lua_setfield(L, -2, "doc");
 }
 
-struct flake *pilot_load(lua_State *L, const char *name, int opts, struct error *err)
+struct flake *pilot_load(lua_State *L, const char *name, int opts,
+			 int (*find)(const char *, const struct flake_where *, struct flake *,
+				     struct error *),
+			 struct error *err)
 {
 	struct flake_where where = { .prefix = lu_opt_string(L, opts, "root", NULL),
 				     .user_dir = lu_opt_string(L, opts, "user_dir", NULL),
@@ -75,7 +78,7 @@ struct flake *pilot_load(lua_State *L, const char *name, int opts, struct error 
 	void **box = lu_box(L, destroy_flake);
 
 	*box = xcalloc(1, sizeof(struct flake));
-	return flake_load(name, &where, *box, err) < 0 ? NULL : *box;
+	return find(name, &where, *box, err) < 0 ? NULL : *box;
 }
 
 static int l_load(lua_State *L)
@@ -86,7 +89,7 @@ static int l_load(lua_State *L)
 	const struct flake *flake;
 
 	lu_check_keys(L, 2, keys);
-	flake = pilot_load(L, name, 2, &err);
+	flake = pilot_load(L, name, 2, flake_load, &err);
 	if (!flake)
 		return lu_fail(L, &err);
 	push_flake(L, flake);

@@ -111,13 +111,14 @@ static void push_usage(lua_State *L, const struct rusage *usage)
 
 static int l_supervise(lua_State *L)
 {
+	static const char *const keys[] = { "env", "clear_env", NULL };
 	struct process_status status = { 0 };
 	struct rusage usage = { 0 };
 	struct error err = { 0 };
 	struct child *child;
 
-	lua_settop(L, 1);
-	lua_pushnil(L);
+	lua_settop(L, 2);
+	lu_check_keys(L, 2, keys);
 	child = child_new(L);
 	child_read(L, child);
 	if (process_supervise(&child->spec, &status, &usage, &err) < 0)

@@ -24,6 +24,7 @@ local function add_positional(parser, option)
     or option.optional and "?" or 1)
   argument._name = option.metavar or option.name:upper()
   argument:target(target(option))
+  if option.choices then argument:choices(option.choices) end
 end
 
 local function add_option(parser, option)
@@ -135,6 +136,18 @@ function M.verbs(driver)
 end
 
 --- check functions for option tables.
+function M.not_empty(value)
+  if value == "" then return nil, "must not be empty" end
+  return true
+end
+
+-- As podman takes it: a name, a digest or an id, never an option.
+function M.image(value)
+  if value:match("^%-") then return nil, "must not begin with -" end
+  if value:find("[%c ]") then return nil, "must not hold blanks or control characters" end
+  return M.not_empty(value)
+end
+
 function M.absolute_path(value)
   if value:sub(1, 1) ~= "/" then return nil, "must be an absolute path" end
   if value:find("%c") then return nil, "must not hold control characters" end

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
 local fs = require "flake.fs"
+local process = require "flake.process"
 local Place = require "support.place"
 
 describe("flake-ctl", function()
@@ -94,7 +95,42 @@ describe("flake-ctl", function()
     assert.are.equal(1, (place:ctl("help", "broken")))
   end)
 
+  it("explains one verb of an engine, and lets executables explain themselves", function()
+    local _, out = place:ctl("help", "podman", "register")
+    assert.matches("^Usage: flake%-ctl podman register", out)
+    assert.is_nil(out:find("podman pull", 1, true))
+    local code, _, err = place:ctl("help", "podman", "nonsense")
+    assert.are.equal(2, code)
+    assert.matches("podman has no verb 'nonsense'", err)
+    place:stand_in("flake-ctl-frob", 'echo "frob: $1"; exit 3')
+    local ctl = (process.getenv("FLAKE_BUILD") or "build") .. "/flake-ctl"
+    local result = process.run({ ctl, "help", "frob" }, { stdout = "pipe" })
+    assert.are.same({ 3, "frob: --help\n" }, { result.code, result.stdout })
+  end)
+
   describe("overrides", function()
+    it("are refused without the parts of a driver, which are named", function()
+      local verb = "{ about = 'It.', run = function() end }"
+      for text, what in pairs {
+        ["return { api = 1 }"] = "the driver has no about text",
+        ["return { api = 1, about = 'x' }"] = "the driver has no commands",
+        ["return { api = 1, about = 'x', commands = { register = " .. verb .. " } }"] =
+          "the driver has no command 'export'",
+        ["return { api = 1, about = 'x', commands = { export = {}, register = " .. verb .. " } }"] =
+          "command 'export' has no run function",
+      } do
+        local file = place:put("/etc/flakes/runtimes/mine.lua", text)
+        for _, args in ipairs { { "mine" }, { "mine", "about" }, { "mine", "x" } } do
+          local code, _, err = place:ctl(table.unpack(args))
+          assert.are.equal(1, code)
+          assert.matches(file .. ": " .. what, err, 1, true)
+        end
+        assert.are.equal(0, (place:ctl("help")))
+      end
+      place:put("/etc/flakes/commands/mine.lua", "return { api = 1 }")
+      assert.matches("the command has no run function", select(3, place:ctl("mine")))
+    end)
+
     it("replace and extend drivers", function()
       place:put("/etc/flakes/runtimes/podman.lua", [[
         local podman = require "shipped.runtimes.podman"
