@@ -125,7 +125,9 @@ run fres -c 'echo again'
 check "garbage in the state file" out_is again
 check "still one container" [ "$(containers fres)" = 1 ]
 conmon=$(podman inspect --format '{{.State.ConmonPid}}' flake-fres)
-kill -9 "$conmon" "$(sed -n 's/^pid //p' $state/fres.run)"
+pid=$(sed -n 's/^pid //p' $state/fres.run)
+kill -9 "$conmon" "$pid"
+wait_for bash -c "! grep -q '^State:[[:space:]]*[^Z]' /proc/$pid/status 2>/dev/null"
 run fres -c 'echo again'
 check "killed conmon and container" out_is again
 chmod 755 $state
