@@ -18,7 +18,7 @@ Q := $(if $(V),,@)
 
 .DEFAULT_GOAL := build
 # Without the development packages pkg-config has no answer; deps must run all the same.
-NO_BUILD := deps clean help demo check dist
+NO_BUILD := deps clean help demo check dist deb rpm
 pkg = $(shell $(PKG_CONFIG) $(1) $(2) 2>/dev/null)
 
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 \
@@ -69,12 +69,12 @@ MAN := $(wildcard doc/man/*.[1-8])
 
 .SECONDARY:
 .PHONY: build all help deps demo check test unit spec e2e san valgrind fuzz-short rock lint bench \
-	fuzz coverage install install-rock dist clean units
+	fuzz coverage install install-rock dist deb rpm clean units
 build all: $(PROGRAMS) $(SO)
 
 help:
 	@echo "make | install [PREFIX= DESTDIR=] | deps | demo | check | test | lint | bench | fuzz |"
-	@echo "coverage | dist | clean;  SAN=1: with ASan and UBSan;  V=1: show the commands"
+	@echo "coverage | dist | deb | rpm | clean;  SAN=1: with ASan and UBSan;  V=1: show the commands"
 
 $(B)/src/%.o: src/%.c
 	@mkdir -p $(@D)
@@ -207,7 +207,11 @@ install-rock: build
 dist:
 	git archive --prefix=flake-pilot-$(VERSION)/ -o flake-pilot-$(VERSION).tar.gz HEAD
 
+# Our own packages, in out/.
+deb rpm:
+	$(Q)packaging/build-$@ out $(VERSION)
+
 clean:
-	rm -rf build build-san build-cov flake-pilot-*.tar.gz *.rock
+	rm -rf build build-san build-cov out flake-pilot-*.tar.gz *.rock
 
 -include $(wildcard $(B)/src/*.d $(B)/pilots/*.d $(B)/unit/*.d)
