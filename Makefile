@@ -18,7 +18,7 @@ Q := $(if $(V),,@)
 
 .DEFAULT_GOAL := build
 # Without the development packages pkg-config has no answer; deps must run all the same.
-NO_BUILD := deps clean help demo check dist deb rpm
+NO_BUILD := deps clean help demo check dist
 pkg = $(shell $(PKG_CONFIG) $(1) $(2) 2>/dev/null)
 
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 \
@@ -207,9 +207,10 @@ install-rock: build
 dist:
 	git archive --prefix=flake-pilot-$(VERSION)/ -o flake-pilot-$(VERSION).tar.gz HEAD
 
-# Our own packages, in out/.
+# Our own packages: packaging/README.md.
+OUT ?= out
 deb rpm:
-	$(Q)packaging/build-$@ out $(VERSION)
+	$(Q)packaging/build-$@ $(OUT) $(VERSION)
 
 clean:
 	rm -rf build build-san build-cov out flake-pilot-*.tar.gz *.rock
