@@ -76,6 +76,38 @@ fi
 run make -s deb OUT="$P/two" VERSION="$VERSION_NEXT"
 check "make deb VERSION=$VERSION_NEXT" rc_is 0
 
+# What comes later is packaged as soon as it is in the tree.
+later_tree() {
+	local tree=$P/later stage=$P/later-stage file
+	packaging/source "$tree"
+	mkdir -p "$tree/lua/flake/commands" "$P/later-files"
+	touch "$tree/pilots/firecracker.c" "$tree/lua/flake/commands/studio.lua"
+	for file in bin/firecracker-pilot bin/podman-pilot bin/flake-ctl bin/flake-studio lib/flake-pilot/sci \
+		share/flake-pilot/runtimes/firecracker.lua share/flake-pilot/lua/flake/commands/studio.lua \
+		share/man/man8/flake-studio.8; do
+		install -D /dev/null "$stage/usr/$file"
+	done
+	mkdir -p "$stage/usr/share/flakes"
+	cd "$tree" || return
+	packaging/debianize . 9.9
+	packaging/specify 9.9 >later.spec
+	packaging/split "$stage" debian deb
+	packaging/split "$stage" "$P/later-files" rpm
+}
+run bash -c "set -e; P='$P'; $(declare -f later_tree); later_tree"
+check "a tree with everything" rc_is 0
+check "has four packages" [ "$(sed -n 's/^Package: //p' "$P/later/debian/control" | sort | xargs)" = "firecracker-pilot flake-pilot flake-studio podman-pilot" ]
+check "as rpms too" [ "$(cd "$P/later" && rpmspec -q --qf '%{name}\n' later.spec | sort | xargs)" = "firecracker-pilot flake-pilot flake-studio podman-pilot" ]
+check "each file is in one of them" [ "$(cat "$P/later/debian"/*.install | sort | uniq -d)" = "debian/tmp/usr/share/flakes /usr/share" ]
+check "sci is firecracker-pilot's" grep -q /sci "$P/later/debian/firecracker-pilot.install"
+check "the studio's command is its own" grep -q commands/studio.lua "$P/later-files/flake-studio.files"
+check "flake-pilot has the rest" [ "$(cat "$P/later/debian/flake-pilot.install")" = "debian/tmp/usr/bin/flake-ctl /usr/bin
+debian/tmp/usr/share/flakes /usr/share" ]
+cp -r "$P/later" "$P/unknown"
+echo 'require "unheard.of"' >"$P/unknown/lua/flake/commands/studio.lua"
+run bash -c "cd '$P/unknown' && packaging/debianize . 9.9"
+check "a Lua module without known package is an error" [ "$rc" != 0 ] && check "that names it" err_has "Lua module unheard"
+
 # --- rpm -----------------------------------------------------------------------------------------
 RR=$P/rpm-root
 mkdir -p "$RR/run"
@@ -246,4 +278,4 @@ else
 	skip "packages in a Debian root" "no root could be made: $(tail -n 1 "$P/root.log")"
 fi
 for m in $(awk -v r="$R/" 'index($2, r) == 1 {print $2}' /proc/self/mounts | sort -r); do umount -l "$m" 2>/dev/null; done
-unset -f field sources make_root publish in_root installed launches
+unset -f later_tree field sources make_root publish in_root installed launches
