@@ -97,7 +97,7 @@ later_tree() {
 run bash -c "set -e; P='$P'; $(declare -f later_tree); later_tree"
 check "a tree with everything" rc_is 0
 check "has four packages" [ "$(sed -n 's/^Package: //p' "$P/later/debian/control" | sort | xargs)" = "firecracker-pilot flake-pilot flake-studio podman-pilot" ]
-check "as rpms too" [ "$(cd "$P/later" && rpmspec -q --qf '%{name}\n' later.spec | sort | xargs)" = "firecracker-pilot flake-pilot flake-studio podman-pilot" ]
+check "as rpms too" [ "$(cd "$P/later" && HOME=$P rpmspec -q --qf '%{name}\n' later.spec | sort | xargs)" = "firecracker-pilot flake-pilot flake-studio podman-pilot" ]
 check "each file is in one of them" [ "$(cat "$P/later/debian"/*.install | sort | uniq -d)" = "debian/tmp/usr/share/flakes /usr/share" ]
 check "sci is firecracker-pilot's" grep -q /sci "$P/later/debian/firecracker-pilot.install"
 check "the studio's command is its own" grep -q commands/studio.lua "$P/later-files/flake-studio.files"
@@ -113,9 +113,9 @@ RR=$P/rpm-root
 mkdir -p "$RR/run"
 run make -s rpm OUT="$P/rpm"
 check "make rpm" rc_is 0
-run rpmlint -r packaging/rpm/rpmlintrc "$P/rpm"/*.rpm
+run env HOME="$P" rpmlint -r packaging/rpm/rpmlintrc "$P/rpm"/*.rpm
 check "rpmlint has no errors" [ "$rc" = 0 -a "$(grep -c ': E: ' "$out")" = 0 ]
-in_rpm_root() { rpm --root "$RR" --dbpath /var/lib/rpm "$@"; }
+in_rpm_root() { HOME=$P rpm --root "$RR" --dbpath /var/lib/rpm "$@"; }
 rm "$P/rpm"/*.src.rpm
 run in_rpm_root -i --nodeps "$P/rpm"/*.rpm
 check "rpm -i into a new root" rc_is 0
@@ -125,7 +125,7 @@ check "state of instances has its directory" [ "$(stat -c %a "$RR/run/flakes")" 
 check "something provides flake-pilot-podman" in_rpm_root -q --whatprovides flake-pilot-podman >/dev/null
 check "no file is nobody's" [ -z "$(find "$RR/etc/flakes" "$RR/usr" -mindepth 1 -printf '/%P\n' | grep -q . &&
 	find "$RR/etc/flakes" "$RR/usr/lib/flake-pilot" "$RR/usr/share/flake-pilot" "$RR/usr/share/flakes" |
-	sed "s,^$RR,," | xargs rpm --root "$RR" --dbpath /var/lib/rpm -qf 2>&1 | grep 'not owned')" ]
+	sed "s,^$RR,," | HOME=$P xargs rpm --root "$RR" --dbpath /var/lib/rpm -qf 2>&1 | grep 'not owned')" ]
 echo changed >>"$RR/etc/flakes/README"
 echo "type: podman" >"$RR/usr/share/flakes/mine.yaml"
 run in_rpm_root -e --nodeps flake-pilot podman-pilot
