@@ -153,8 +153,8 @@ flake_package() {
 	mkdir -p "$dir/DEBIAN" "$dir/usr/bin" "$dir/usr/share/flakes"
 	printf 'Package: %s\nVersion: 1\nArchitecture: all\nMaintainer: x <x@example.org>\nDepends: %s\nDescription: x\n' \
 		"$1" "$2" >"$dir/DEBIAN/control"
-	(unset -f field; flake-ctl podman register --root "$dir" --container "$IMAGE" --app "/usr/bin/$1" \
-		--target /bin/echo --opt "--net none" --opt "--cgroups disabled") >/dev/null
+	flake-ctl podman register --root "$dir" --container "$IMAGE" --app "/usr/bin/$1" \
+		--target /bin/echo --opt "--net none" --opt "--cgroups disabled" >/dev/null
 	rm -f "$dir/usr/share/flakes/.lock"
 	dpkg-deb -Zgzip --root-owner-group -b "$dir" "$P/flake/$1.deb" >/dev/null
 }
