@@ -41,9 +41,9 @@ ARCHIVE_LIBS = $(call pkg,--libs,libarchive)
 CRYPTO_LIBS = $(call pkg,--libs,libcrypto)
 
 BASE := error util strv
-DOC := doc doc_emit
+DOC := doc doc_emit doc_json utf8
 FLAKE := $(DOC) flake flake_schema paths state instance composed
-PLAN := plan hooks bytes relay
+PLAN := plan hooks bytes relay share
 PROCESS := $(patsubst src/%.c,%,$(wildcard src/process*.c))
 FS := $(patsubst src/%.c,%,$(wildcard src/fs*.c))
 HTTP := http http_download
@@ -54,7 +54,7 @@ BIND_FS := $(patsubst src/%.c,%,$(wildcard src/bind_fs*.c))
 PILOTS := podman
 # An engine may have more files than the one of its name.
 ENGINES := $(filter-out %_main,$(patsubst pilots/%.c,%,$(wildcard $(PILOTS:%=pilots/%*.c))))
-MODULES := process fs yaml pilot http archive
+MODULES := process fs yaml pilot http archive digest
 
 objs = $(patsubst %,$(B)/src/%.o,$(1))
 pobjs = $(patsubst %,$(B)/pilots/%.o,$(1))
@@ -111,10 +111,10 @@ $(B)/flake-relay: $(B)/pilots/relay_main.o $(PILOT_OBJS) $(call pobjs,$(ENGINES)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(YAML_LIBS)
 
 # Runs inside containers of any kind: static, and without sanitizers.
-$(B)/flake-init: pilots/init.c pilots/bytes.c pilots/bytes.h
+$(B)/flake-init: pilots/init.c pilots/bytes.c pilots/bytes.h src/utf8.c src/utf8.h
 	$(link)
 	$(Q)$(CC) $(CFLAGS) $(HARDEN) -std=c11 -D_GNU_SOURCE $(WARN) -static -s -o $@ \
-		pilots/init.c pilots/bytes.c
+		-iquote src pilots/init.c pilots/bytes.c src/utf8.c
 
 $(B)/%-pilot: $(B)/pilots/%-main.o $(PILOT_OBJS) $(call pobjs,$(ENGINES))
 	$(link)
@@ -131,6 +131,8 @@ $(B)/flake/http.so: $(call objs,$(BASE) lua_util $(HTTP) bind_http)
 $(B)/flake/http.so: SO_LIBS = $(CURL_LIBS) $(CRYPTO_LIBS)
 $(B)/flake/archive.so: $(call objs,$(BASE) lua_util $(ARCHIVE) bind_archive)
 $(B)/flake/archive.so: SO_LIBS = $(ARCHIVE_LIBS)
+$(B)/flake/digest.so: $(call objs,$(BASE) lua_util digest bind_digest)
+$(B)/flake/digest.so: SO_LIBS = $(CRYPTO_LIBS)
 $(SO):
 	$(link)
 	$(Q)$(CC) -shared $(ALL_LDFLAGS) -o $@ $^ $(SO_LIBS)

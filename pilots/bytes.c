@@ -4,31 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Length of the well-formed UTF-8 sequence at s (RFC 3629, section 4); 0 if there is none.
-static size_t sequence(const unsigned char *s)
-{
-	size_t n = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
-
-	if (n == 0 || s[0] > 0xf4)
-		return 0;
-	for (size_t i = 1; i < n; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
-	    (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-		return 0;
-	return n;
-}
+#include "utf8.h"
 
 bool bytes_need_encoding(const char *arg)
 {
-	const unsigned char *s = (const unsigned char *)arg;
 	size_t n;
 
 	if (strncmp(arg, BYTES_MARK, strlen(BYTES_MARK)) == 0)
 		return true;
-	for (; *s; s += n) {
-		n = sequence(s);
+	for (; *arg; arg += n) {
+		n = utf8_length(arg);
 		if (n == 0)
 			return true;
 	}

@@ -23,13 +23,19 @@ struct plan {
 	bool own;	     // from the user's own definitions
 	bool resume, attach; // calls share a running instance
 	bool composed;	     // the image is made of parts (composed.h)
+	bool lenient;	     // parts may want files that the host has not
+	bool prepared;	     // prepare has run
 	struct strv options; // the engine's, expanded, one token each
 	struct strv env;     // NAME=VALUE for the app
 	struct strv args;    // the app's
+	struct strv mounts;  // "rw:PATH" or "ro:PATH": host paths that are the same inside
+	char *workdir;	     // inside; NULL: the image's
+	char *run_user;	     // UID:GID inside; NULL: the image's
 	struct strv files;   // that decided
 	struct strv prepare; // to be run first: makes the composed image
 	struct strv start;   // to be run first: starts the instance
 	struct strv argv;    // what is executed
+	char *process;	     // what argv reads as /dev/fd/3; NULL: nothing
 };
 
 // The members of a plan by name, for whoever passes plans on: Lua and the relay.
@@ -80,6 +86,10 @@ void plan_free(struct plan *plan);
 // environment. Missing variables become empty and are collected in missing (may be NULL).
 int plan_expand(struct strv *out, const struct strv *entries, struct strv *missing,
 		struct error *err);
+
+// Puts what the flake shares of the caller's surroundings (flake_share_words) into the plan:
+// mounts, environment, working directory, user.
+int share_apply(struct plan *plan, const struct flake *flake, struct error *err);
 
 // The pilot arguments (@instance, %option) at the front of a call; returns how many were ours.
 size_t plan_take_pilot_args(struct plan *plan, char *const *args);

@@ -15,6 +15,7 @@ enum { MAX_TOKEN = 128 * 1024 };
 #member, type, decides, offsetof(struct plan, member)                              \
 	}
 
+// clang-format off
 const struct plan_field plan_fields[] = {
 	FIELD(PLAN_TEXT, true, flake),
 	FIELD(PLAN_TEXT, true, command),
@@ -33,15 +34,21 @@ const struct plan_field plan_fields[] = {
 	FIELD(PLAN_FLAG, true, resume),
 	FIELD(PLAN_FLAG, true, attach),
 	FIELD(PLAN_FLAG, true, composed),
+	FIELD(PLAN_FLAG, true, lenient),
 	FIELD(PLAN_LIST, true, options),
 	FIELD(PLAN_LIST, true, env),
 	FIELD(PLAN_LIST, true, args),
+	FIELD(PLAN_LIST, true, mounts),
+	FIELD(PLAN_TEXT, true, workdir),
+	FIELD(PLAN_TEXT, true, run_user),
 	FIELD(PLAN_LIST, false, files),
 	FIELD(PLAN_LIST, false, prepare),
 	FIELD(PLAN_LIST, false, start),
 	FIELD(PLAN_LIST, false, argv),
+	FIELD(PLAN_TEXT, false, process),
 	{ 0 },
 };
+// clang-format on
 
 static bool is_instance_name(const char *s)
 {
@@ -65,6 +72,8 @@ static bool *pilot_flag(struct plan *plan, const char *arg)
 		return &plan->progress;
 	if (streq(arg, "%ignore_missing_volume_path"))
 		return &plan->skip_missing_volumes;
+	if (streq(arg, "%ignore_sync_error"))
+		return &plan->lenient;
 	if (streq(arg, "%debug"))
 		return &plan->debug;
 	return NULL;
@@ -210,6 +219,7 @@ int plan_make(struct plan *plan, const struct flake *flake, const struct call *c
 			    ? call->tty == 1
 			    : isatty(STDIN_FILENO) && (plan->interactive || isatty(STDOUT_FILENO));
 	if (set_user(plan, app->user ? app->user : flake->user, err) < 0 ||
+	    share_apply(plan, flake, err) < 0 ||
 	    plan_expand(&plan->options, &flake->options, NULL, err) < 0)
 		return -1;
 	return engine ? engine->compose(plan, err) : 0;

@@ -8,11 +8,14 @@
 #include "paths.h"
 #include "pilot.h"
 #include "podman.h"
+#include "podman_share.h"
 #include "util.h"
 
 // Where podman's --init puts our process 1, and what makes it wait (pilots/init.c).
 #define INIT_INSIDE "/run/podman-init"
 #define INIT_HOLD "--hold"
+
+#define PROCESS_OPTION "--process="
 
 // -t, -i, -ti, -it and the long forms without value: terminals are decided at each call.
 static bool is_terminal_option(const char *token)
@@ -106,7 +109,8 @@ static bool has_pull_policy(const struct strv *options)
 }
 
 // What every container of a flake has, whatever runs in it.
-static void add_container(struct strv *argv, const struct plan *plan, const char *init)
+static int add_container(struct strv *argv, const struct plan *plan, const char *init,
+			 struct error *err)
 {
 	if (!plan->progress && !isatty(STDERR_FILENO))
 		strv_push(argv, "--quiet");
@@ -121,7 +125,11 @@ static void add_container(struct strv *argv, const struct plan *plan, const char
 	if (plan->instance)
 		strv_pushf(argv, "--label=flake-pilot.instance=%s", plan->instance);
 	add_env(argv, plan);
+	// Before the definition's options: those win.
+	if (podman_share(argv, plan, err) < 0)
+		return -1;
 	add_options(argv, plan);
+	return 0;
 }
 
 static void add_terminal(struct strv *argv, const struct plan *plan)
@@ -132,7 +140,7 @@ static void add_terminal(struct strv *argv, const struct plan *plan)
 }
 
 // The app as process of its own container, which others may attach to if it has a name.
-static void compose_run(struct plan *plan, const struct place *place)
+static int compose_run(struct plan *plan, const struct place *place, struct error *err)
 {
 	struct strv *argv = &plan->argv;
 	cleanup_free char *init = has_own_init(&plan->options) ? NULL : find_init();
@@ -145,11 +153,13 @@ static void compose_run(struct plan *plan, const struct place *place)
 		strv_pushf(argv, "--name=%s", place->container);
 		strv_pushf(argv, "--pidfile=%s", place->pidfile);
 	}
-	add_container(argv, plan, init);
+	if (add_container(argv, plan, init, err) < 0)
+		return -1;
 	if (!streq(plan->target, "/"))
 		strv_pushf(argv, "--entrypoint=%s", plan->target);
 	strv_push(argv, plan->image);
 	add_args(argv, plan, init != NULL);
+	return 0;
 }
 
 // A container that does nothing but be there: its process 1 is our init, which waits.
@@ -167,7 +177,8 @@ static int compose_start(struct plan *plan, const struct place *place, struct er
 	strv_push(argv, "--detach");
 	strv_pushf(argv, "--name=%s", place->container);
 	strv_pushf(argv, "--pidfile=%s", place->pidfile);
-	add_container(argv, plan, init);
+	if (add_container(argv, plan, init, err) < 0)
+		return -1;
 	strv_push(argv, "--entrypoint=" INIT_INSIDE);
 	strv_push(argv, plan->image);
 	strv_push(argv, INIT_HOLD);
@@ -182,8 +193,8 @@ static int add_entry(struct strv *argv, const struct plan *plan, const struct in
 
 	if (!instance->entry)
 		return error_set(err, ERR_FLAKE,
-				 "flake '%s': the entry point of its image is "
-				 "unknown: stop the instance",
+				 "flake '%s': the entry point of its image is unknown: stop the "
+				 "instance",
 				 plan->flake);
 	// JSON is YAML, but for surrogate pairs.
 	entry = doc_parse(instance->entry, strlen(instance->entry), "entry point", err);
@@ -198,33 +209,90 @@ static int add_entry(struct strv *argv, const struct plan *plan, const struct in
 	return 0;
 }
 
-// A call into a running instance. The OCI runtime itself enters it in a fraction of podman's time.
-static int compose_exec(struct plan *plan, const char *container, const struct instance *instance,
-			struct error *err)
+// What runs in the instance. Our init looks the program up, so that 126 and 127 are told apart.
+static int add_program(struct strv *argv, const struct plan *plan, const struct instance *instance,
+		       struct error *err)
 {
-	struct strv *argv = &plan->argv;
-
-	if (instance->runtime) {
-		strv_push(argv, "crun");
-		strv_pushf(argv, "--root=%s", instance->runtime);
-		strv_push(argv, "exec");
-		if (plan->tty)
-			strv_push(argv, "--tty");
-	} else {
-		strv_push(argv, "podman");
-		strv_push(argv, "exec");
-		add_terminal(argv, plan);
-	}
-	add_env(argv, plan);
-	strv_push(argv, instance->id ? instance->id : container);
-	// Our init looks the program up, so that 126 and 127 are told apart.
 	strv_push(argv, INIT_INSIDE);
 	strv_push(argv, "--");
 	if (!streq(plan->target, "/"))
 		strv_push(argv, plan->target);
 	else if (instance->id && add_entry(argv, plan, instance, err) < 0)
 		return -1;
-	add_args(argv, plan, !instance->runtime);
+	add_args(argv, plan, true);
+	return 0;
+}
+
+static int exec_by_podman(struct plan *plan, const char *container, const struct instance *instance,
+			  struct error *err)
+{
+	struct strv *argv = &plan->argv;
+
+	strv_push(argv, "podman");
+	strv_push(argv, "exec");
+	add_terminal(argv, plan);
+	add_env(argv, plan);
+	if (plan->run_user)
+		strv_pushf(argv, "--user=%s", plan->run_user);
+	strv_push(argv, instance->id ? instance->id : container);
+	return add_program(argv, plan, instance, err);
+}
+
+static struct node *list_of(const struct strv *texts)
+{
+	struct node *list = node_new(NODE_SEQ);
+
+	for (size_t i = 0; i < texts->n; i++)
+		node_add(list, NULL, node_scalar(texts->v[i], strlen(texts->v[i]), false));
+	return list;
+}
+
+static bool sets(const struct strv *env, const char *entry)
+{
+	size_t n = strcspn(entry, "=") + 1;
+
+	for (size_t i = 0; i < env->n; i++)
+		if (strncmp(env->v[i], entry, n) == 0)
+			return true;
+	return false;
+}
+
+// The container's own variables with those of the plan over them.
+static struct node *env_of(const struct plan *plan, const struct node *process)
+{
+	const struct node *own = doc_get(process, "env");
+	cleanup_strv struct strv env = { 0 };
+
+	for (size_t i = 0; own && own->type == NODE_SEQ && i < own->n; i++)
+		if (own->items[i]->value && !sets(&plan->env, own->items[i]->value))
+			strv_push(&env, own->items[i]->value);
+	strv_append(&env, &plan->env);
+	return list_of(&env);
+}
+
+// The OCI runtime itself enters a container in a fraction of podman's time. User, groups, rights,
+// limits and working directory are those of the container's own process.
+static int exec_by_runtime(struct plan *plan, const struct instance *instance, struct error *err)
+{
+	struct strv *argv = &plan->argv;
+	cleanup_strv struct strv program = { 0 };
+	cleanup_node struct node *process = NULL;
+	struct node *call;
+
+	process = doc_parse(instance->process, strlen(instance->process), "process", err);
+	if (!process || add_program(&program, plan, instance, err) < 0)
+		return -1;
+	call = node_new(NODE_MAP);
+	node_add(call, xstrdup("terminal"), node_scalar("false", 5, true));
+	node_add(call, xstrdup("args"), list_of(&program));
+	node_add(call, xstrdup("env"), env_of(plan, process));
+	process = doc_merge(process, call);
+	plan->process = doc_json(process);
+	strv_push(argv, "crun");
+	strv_pushf(argv, "--root=%s", instance->runtime);
+	strv_push(argv, "exec");
+	strv_push(argv, PROCESS_OPTION "/dev/fd/3");
+	strv_push(argv, instance->id);
 	return 0;
 }
 
@@ -246,15 +314,17 @@ static int compose_instance(struct plan *plan, struct error *err)
 		return -1;
 	runs = instance_load(place.dir, place.key, &instance) > 0;
 	if (plan->attach) {
-		if (runs)
-			compose_attach(plan, &instance);
-		else
-			compose_run(plan, &place);
+		if (!runs)
+			return compose_run(plan, &place, err);
+		compose_attach(plan, &instance);
 		return 0;
 	}
 	if (!runs && compose_start(plan, &place, err) < 0)
 		return -1;
-	return compose_exec(plan, place.container, &instance, err);
+	// crun exec does not pass on changes of a terminal's size (seen with 1.8).
+	if (runs && !plan->tty && instance.runtime && instance.process)
+		return exec_by_runtime(plan, &instance, err);
+	return exec_by_podman(plan, place.container, &instance, err);
 }
 
 // The image made of the flake's parts, if it is up to date; else a name for it, and the command
@@ -263,7 +333,7 @@ static int find_composed(struct plan *plan, struct error *err)
 {
 	cleanup_free char *dir = paths_exe_dir();
 	cleanup_free char *ctl = dir ? paths_bin_file(dir, "flake-ctl") : NULL;
-	cleanup_free char *image = composed_image(plan->flake);
+	cleanup_free char *image = composed_image(plan->flake, plan->prepared);
 
 	if (!image) {
 		if (!ctl)
@@ -274,6 +344,8 @@ static int find_composed(struct plan *plan, struct error *err)
 		strv_push(&plan->prepare, "compose");
 		if (plan->own)
 			strv_push(&plan->prepare, "--user");
+		if (plan->lenient)
+			strv_push(&plan->prepare, "--ignore-missing");
 		strv_push(&plan->prepare, plan->flake);
 	}
 	free(plan->image);
@@ -303,6 +375,7 @@ static int compose(struct plan *plan, struct error *err)
 	strv_free(&plan->prepare);
 	strv_free(&plan->start);
 	strv_free(&plan->argv);
+	free(steal_ptr(&plan->process));
 	if (plan->user) {
 		strv_push(&plan->argv, "sudo");
 		strv_pushf(&plan->argv, "--user=%s", plan->user);
@@ -314,27 +387,51 @@ static int compose(struct plan *plan, struct error *err)
 		return -1;
 	if (instance)
 		return compose_instance(plan, err);
-	compose_run(plan, NULL);
+	return compose_run(plan, NULL, err);
+}
+
+static int ready_image(struct plan *plan, struct error *err)
+{
+	if (!plan->prepare.n)
+		return 0;
+	if (podman_prepare(plan, err) < 0)
+		return -1;
+	// It is as new as can be, even if the store has changed again by now.
+	plan->prepared = true;
+	if (compose(plan, err) < 0)
+		return -1;
+	return plan->prepare.n ? error_set(err, ERR_FLAKE, "the image of flake '%s' was not recorded",
+					   plan->flake)
+			       : 0;
+}
+
+// The description of the process stays in memory; the runtime inherits it.
+static int ready_process(struct plan *plan, struct error *err)
+{
+	for (size_t i = 0; plan->process && i < plan->argv.n; i++) {
+		int fd;
+
+		if (!str_starts(plan->argv.v[i], PROCESS_OPTION))
+			continue;
+		fd = podman_memory(plan->process, err);
+		if (fd < 0)
+			return -1;
+		free(plan->argv.v[i]);
+		plan->argv.v[i] = xasprintf(PROCESS_OPTION "/proc/self/fd/%d", fd);
+	}
 	return 0;
 }
 
 // Gets everything done that must be before plan->argv.
 static int ready(struct plan *plan, struct error *err)
 {
-	if (plan->prepare.n) {
-		if (podman_prepare(plan, err) < 0 || compose(plan, err) < 0)
-			return -1;
-		if (plan->prepare.n)
-			return error_set(err, ERR_FLAKE,
-					 "the image of flake '%s' changes all the "
-					 "time",
-					 plan->flake);
-	}
-	if (plan->resume && plan->start.n)
-		return podman_start(plan, err) < 0 ? -1 : compose(plan, err);
+	if (ready_image(plan, err) < 0)
+		return -1;
 	if (plan->attach)
 		return podman_attach(plan, compose, err);
-	return 0;
+	if (plan->start.n && (podman_start(plan, err) < 0 || compose(plan, err) < 0))
+		return -1;
+	return ready_process(plan, err);
 }
 
 const struct engine engine_podman = { "podman", compose, ready, podman_end };

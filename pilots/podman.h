@@ -28,5 +28,8 @@ int podman_start(const struct plan *plan, struct error *err);
 int podman_attach(struct plan *plan, int (*compose)(struct plan *, struct error *),
 		  struct error *err);
 
+// A descriptor, inherited by what we become, from which the text can be read.
+int podman_memory(const char *text, struct error *err);
+
 // Removes the instance's container.
 int podman_end(const struct plan *plan, struct error *err);

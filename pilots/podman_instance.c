@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -96,6 +97,35 @@ static char *find_runtime(const char *id)
 	return NULL;
 }
 
+int podman_memory(const char *text, struct error *err)
+{
+	cleanup_fd int fd = memfd_create("flake-process", 0);
+	size_t len = strlen(text);
+
+	if (fd < 0 || write(fd, text, len) != (ssize_t)len || lseek(fd, 0, SEEK_SET) < 0)
+		return error_set(err, errno, "cannot hand the process to the runtime");
+	return steal_fd(&fd);
+}
+
+// Notes how the OCI runtime can be asked without podman, if it is one that we know.
+static void find_process(struct instance *instance)
+{
+	cleanup_free char *runtime = find_runtime(instance->id);
+	cleanup_free char *path = NULL;
+	cleanup_node struct node *config = NULL;
+	const struct node *process;
+
+	if (!runtime)
+		return;
+	path = xasprintf("%s/%s/config.json", runtime, instance->id);
+	config = doc_load(path, NULL);
+	process = doc_get(config, "process");
+	if (!process || process->type != NODE_MAP)
+		return;
+	instance->runtime = steal_ptr(&runtime);
+	instance->process = doc_json(process);
+}
+
 static char *first_line(const char *text)
 {
 	return text ? xstrndup(text, strcspn(text, "\n")) : NULL;
@@ -131,7 +161,7 @@ static int record(const struct plan *plan, const struct place *place, struct ins
 		return error_set(err, ERR_FLAKE, "the instance of flake '%s' ended at once",
 				 plan->flake);
 	if (plan->resume)
-		instance->runtime = find_runtime(instance->id);
+		find_process(instance);
 	if (plan->resume && streq(plan->target, "/") && find_entry(plan, instance, err) < 0)
 		return -1;
 	return instance_save(place->dir, place->key, instance, err);

@@ -4,6 +4,7 @@
 local cli = require "flake.cli"
 local image = require "flake.image"
 local output = require "flake.output"
+local pilot = require "flake.pilot"
 local podman = require "flake.podman"
 local registry = require "flake.registry"
 
@@ -70,6 +71,16 @@ return {
         { name = "target", metavar = "PATH", check = function(value)
           return value == "/" or cli.absolute_path(value)
         end, about = "Program in the image (default: as --app); /: the image's entry point." },
+        { name = "base", metavar = "IMAGE",
+          about = "Image that --container is a delta over." },
+        { name = "layer", multiple = true, metavar = "IMAGE",
+          about = "Delta between base and container; may be repeated, lowest first." },
+        { name = "check-host-dependencies", flag = true,
+          about = "Take files of the host that the image names, also without --base." },
+        { name = "include-tar", multiple = true, metavar = "FILE",
+          about = "Archive (tar, deb, rpm, ...) to unpack over the image; may be repeated." },
+        { name = "include-path", multiple = true, metavar = "PATH",
+          about = "File or directory of the host to copy into the image; may be repeated." },
         { name = "opt", multiple = true, dash_values = true, metavar = "OPTION",
           about = "Option for podman run, 'OPTION VALUE'; may be repeated." },
         { name = "resume", flag = true,
@@ -78,6 +89,14 @@ return {
           about = "A call while the application runs attaches to it." },
         { name = "run-as", metavar = "USER",
           about = "User to run podman as (default: the caller)." },
+        { name = "share", multiple = true, metavar = "WORD,...", words = pilot.share_words,
+          about = "Give the application of the caller: " .. table.concat(pilot.share_words, ", ")
+            .. "; may be repeated." },
+        { name = "desktop", flag = true,
+          about = "Export the image's desktop entry of the command, with icons." },
+        { name = "man", flag = true, about = "Export the image's man pages of the command." },
+        { name = "completion", flag = true,
+          about = "Export the image's shell completions of the command." },
         { name = "info", flag = true,
           about = "Print the image's own notes, /IMAGE.yaml, and exit." },
         { name = "force", flag = true,
@@ -87,6 +106,17 @@ return {
         ROOT, USER,
       },
       run = verb "register",
+    },
+    compose = {
+      about = "Make the one image of a flake that is made of several (launches do it when needed).",
+      options = {
+        { name = "name", positional = true, about = "Name of the flake." },
+        { name = "force", flag = true, about = "Make it anew, though nothing has changed." },
+        { name = "ignore-missing", flag = true,
+          about = "Go without files that the image wants and the host has not." },
+        USER,
+      },
+      run = verb "compose",
     },
     export = {
       about = "Write a flake's image to a file, for another machine.",

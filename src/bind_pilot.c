@@ -52,6 +52,7 @@ static void push_flake(lua_State *L, const struct flake *flake)
 	lu_set_bool(L, "check_host_dependencies", flake->check_host_dependencies);
 	lu_set_strv(L, "files", &flake->files);
 	lu_set_strv(L, "options", &flake->options);
+	lu_set_strv(L, "share", &flake->share);
 	lu_set_strv(L, "layers", &flake->layers);
 	lu_set_strv(L, "unknown", &flake->unknown);
 	lua_createtable(L, 0, 2);
@@ -109,5 +110,11 @@ int luaopen_flake_pilot(lua_State *L)
 	luaL_newlib(L, functions);
 	plan_register(L);
 	state_register(L);
+	lua_newtable(L);
+	for (lua_Integer i = 0; flake_share_words[i]; i++) {
+		lua_pushstring(L, flake_share_words[i]);
+		lua_rawseti(L, -2, i + 1);
+	}
+	lua_setfield(L, -2, "share_words");
 	return 1;
 }

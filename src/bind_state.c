@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// flake.pilot: state_dir, composed_image, composed_name, record_composed, instance,
+// flake.pilot: state_dir, composed_image, composed_name, watch, record_composed, instance,
 // forget_instance.
 // Reference: doc/api/pilot.md
 #include "bind_pilot.h"
@@ -43,7 +43,7 @@ static int l_composed_image(lua_State *L)
 	const char *flake = luaL_checkstring(L, 1);
 	void **box = lu_box(L, free);
 
-	*box = composed_image(flake);
+	*box = composed_image(flake, false);
 	lua_pushstring(L, *box); // NULL: nil
 	return 1;
 }
@@ -54,6 +54,16 @@ static int l_composed_name(lua_State *L)
 	void **box = lu_box(L, free);
 
 	*box = composed_name(flake);
+	lua_pushstring(L, *box);
+	return 1;
+}
+
+static int l_watch(lua_State *L)
+{
+	const char *path = luaL_checkstring(L, 1);
+	void **box = lu_box(L, free);
+
+	*box = composed_watch(path);
 	lua_pushstring(L, *box);
 	return 1;
 }
@@ -134,6 +144,7 @@ void state_register(lua_State *L)
 	static const luaL_Reg functions[] = { { "state_dir", l_state_dir },
 					      { "composed_image", l_composed_image },
 					      { "composed_name", l_composed_name },
+					      { "watch", l_watch },
 					      { "record_composed", l_record_composed },
 					      { "instance", l_instance },
 					      { "forget_instance", l_forget_instance },

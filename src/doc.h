@@ -41,6 +41,10 @@ struct node *doc_get(const struct node *map, const char *key);
 // Block-style YAML text of the tree, NUL-terminated. Ambiguous strings are quoted.
 char *doc_emit(const struct node *node, size_t *len, struct error *err);
 
+// JSON text of the tree on one line: plain whole numbers, true and false as such, everything else
+// as strings; bytes that are not UTF-8 become U+FFFD. Caller frees.
+char *doc_json(const struct node *node);
+
 // Would a YAML 1.1 or 1.2 reader take this plain text for something that is no string?
 bool doc_text_is_ambiguous(const char *text, size_t len);
 

@@ -192,6 +192,14 @@ const struct flake_app *flake_app_of(const struct flake *flake, const char *comm
 	return flake->napps ? &flake->apps[0] : NULL;
 }
 
+bool flake_shares(const struct flake *flake, const char *word)
+{
+	for (size_t i = 0; i < flake->share.n; i++)
+		if (streq(flake->share.v[i], word))
+			return true;
+	return false;
+}
+
 void flake_free(struct flake *flake)
 {
 	for (size_t i = 0; i < flake->napps; i++) {
@@ -210,6 +218,7 @@ void flake_free(struct flake *flake)
 	free(flake->base);
 	strv_free(&flake->files);
 	strv_free(&flake->options);
+	strv_free(&flake->share);
 	strv_free(&flake->layers);
 	strv_free(&flake->include_tar);
 	strv_free(&flake->include_path);

@@ -36,21 +36,6 @@ int fs_sync(const char *path, struct error *err)
 	return 0;
 }
 
-static int write_all(int fd, const char *data, size_t len)
-{
-	while (len) {
-		ssize_t n = write(fd, data, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		data += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 // Gives the finished temp file its name.
 static int publish(const char *temp, const char *path, bool exclusive, struct error *err)
 {
@@ -74,7 +59,7 @@ int fs_write(const char *path, const char *data, size_t len, mode_t mode, bool e
 
 	if (fd < 0)
 		return error_set(err, errno, "cannot write %s", path);
-	if (write_all(fd, data, len) < 0 || fchmod(fd, mode) < 0 || fsync(fd) < 0) {
+	if (write_fd_all(fd, data, len) < 0 || fchmod(fd, mode) < 0 || fsync(fd) < 0) {
 		code = errno;
 		unlink(temp);
 		return error_set(err, code, "cannot write %s", path);
@@ -90,7 +75,7 @@ static int copy_bytes(int from, int to)
 	while ((n = read(from, buf, sizeof(buf))) != 0) {
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0 || write_all(to, buf, (size_t)n) < 0)
+		if (n < 0 || write_fd_all(to, buf, (size_t)n) < 0)
 			return -1;
 	}
 	return 0;

@@ -134,21 +134,6 @@ int state_read(int dir, const char *name, char **out, size_t *len, struct error 
 	return read_fd_all(fd, STATE_MAX, out, len, err);
 }
 
-static int write_all(int fd, const char *data, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, data, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		data += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 int state_write(int dir, const char *name, const char *data, size_t len, struct error *err)
 {
 	cleanup_free char *temp = xasprintf("%s.tmp.%d", name, (int)getpid());
@@ -156,7 +141,7 @@ int state_write(int dir, const char *name, const char *data, size_t len, struct 
 
 	unlinkat(dir, temp, 0);
 	fd = openat(dir, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd >= 0 && write_all(fd, data, len) == 0 && renameat(dir, temp, dir, name) == 0)
+	if (fd >= 0 && write_fd_all(fd, data, len) == 0 && renameat(dir, temp, dir, name) == 0)
 		return 0;
 	error_set(err, errno, "cannot write state of %s", name);
 	unlinkat(dir, temp, 0);

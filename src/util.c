@@ -96,3 +96,18 @@ int read_fd_all(int fd, size_t limit, char **out, size_t *len, struct error *err
 	*out = steal_ptr(&buf);
 	return 0;
 }
+
+int write_fd_all(int fd, const char *data, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = write(fd, data, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -1;
+		data += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}

@@ -79,3 +79,6 @@ const char *path_base(const char *path);
 
 // Reads fd to its end into a NUL-terminated buffer; more than limit bytes is ERR_LIMIT.
 int read_fd_all(int fd, size_t limit, char **out, size_t *len, struct error *err);
+
+// Writes everything; returns 0, or -1 with errno set.
+int write_fd_all(int fd, const char *data, size_t len);

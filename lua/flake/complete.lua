@@ -54,7 +54,7 @@ local function words_line(command)
   local words = table.move(command.words, 1, #command.words, 1, {})
   for _, verb in ipairs(command.verbs or {}) do table.insert(words, verb) end
   for _, option in ipairs(command.options or {}) do
-    for _, choice in ipairs(option.choices or {}) do table.insert(words, choice) end
+    for _, choice in ipairs(option.choices or option.words or {}) do table.insert(words, choice) end
   end
   return table.concat(words, " ")
 end

@@ -4,12 +4,12 @@
 local fs = require "flake.fs"
 local hooks = require "flake.hooks"
 local host = require "flake.doctor.host"
+local images = require "flake.doctor.images"
 local links = require "flake.doctor.links"
 local loader = require "flake.loader"
 local output = require "flake.output"
 local own = require "flake.own"
 local pilot = require "flake.pilot"
-local process = require "flake.process"
 local registry = require "flake.registry"
 
 local M = {}
@@ -56,15 +56,6 @@ local function check_overrides(add)
   end
 end
 
-local function check_image(add, flake)
-  local found = process.run({ "podman", "image", "exists", flake.image },
-    { stdin = "null", stdout = "null", stderr = "null", timeout = 20 })
-  if found and found.code == 1 then
-    add("warning", ("flake '%s': image '%s' is not here"):format(flake.name, flake.image),
-      ("flake-ctl podman pull --uri %s"):format(flake.image))
-  end
-end
-
 -- What is wrong with a flake only because it is the user's own.
 local function check_own(add, flake)
   if own.is_hidden(flake.name) then
@@ -91,7 +82,7 @@ local function check_definition(add, name, scope)
     add("warning", ("%s: unknown key '%s'"):format(flake.file, key),
       "a misspelling? it has no effect")
   end
-  if flake.engine == "podman" then check_image(add, flake) end
+  if flake.engine == "podman" then images.check_parts(add, flake) end
   if scope.user then check_own(add, flake) end
 end
 
@@ -162,6 +153,15 @@ function M.needs()
   return findings, add
 end
 
+-- Names of all flakes that may have composed images in the caller's store.
+local function all_names()
+  local names = {}
+  for _, scope in ipairs(scopes_of({})) do
+    for _, row in ipairs(registry.list(scope) or {}) do names[row.name] = true end
+  end
+  return names
+end
+
 --- All findings of the host and all flakes, or of one flake only. opts: {user=own flakes only}
 -- Returns an array of findings, or nil, message, code if there is no such flake.
 function M.examine(name, opts)
@@ -178,6 +178,7 @@ function M.examine(name, opts)
     for _, row in ipairs(registry.list(scope) or {}) do check_definition(add, row.name, scope) end
     check_orphans(add, scope)
   end
+  images.check_composed(add, all_names())
   return findings
 end
 

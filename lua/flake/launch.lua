@@ -16,12 +16,14 @@ end
 -- What a launch hook sees and may change; `plan` keeps what it may not.
 local function event_of(plan)
   return { flake = plan.flake, args = plan.args, env = plan.env, options = plan.options,
-    instance = plan.instance, user = plan.user, image = plan.image, command = plan.command }
+    instance = plan.instance, user = plan.user, image = plan.image, command = plan.command,
+    mounts = plan.mounts, workdir = plan.workdir, run_user = plan.run_user }
 end
 
 local function apply(plan, event)
   plan.args, plan.env, plan.options = event.args, event.env, event.options
-  plan.user = event.user
+  plan.user, plan.mounts = event.user, event.mounts
+  plan.workdir, plan.run_user = event.workdir, event.run_user
   return plan
 end
 

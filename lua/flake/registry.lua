@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- The only writer of definitions: NAME.yaml, NAME.d/, aliases of further commands and the links
 -- that make commands. Order of a registration: definition first, links last; removal the reverse.
+local exports = require "flake.exports"
 local fs = require "flake.fs"
 local hooks = require "flake.hooks"
 local loader = require "flake.loader"
@@ -11,7 +12,8 @@ local yaml = require "flake.yaml"
 local M = {}
 
 local ORDER = { "version", "user_may_override", "include", "tar", "path", "container", "vm", "name",
-  "target_app_path", "host_app_path", "path_map", "runtime", "runas", "resume", "attach", "podman" }
+  "target_app_path", "host_app_path", "base_container", "check_host_dependencies", "layers",
+  "path_map", "runtime", "runas", "resume", "attach", "share", "podman" }
 
 --- Directory of the definitions. opts: {root=fake root, user=bool}
 -- Returns the path, or nil, message, code where there is none for this user.
@@ -187,7 +189,7 @@ local function made(path, make, unmake)
   return { make, not there and function() unmake(path) end or nil }
 end
 
-local function steps_of(def, dir, prefix, pilot_path)
+local function steps_of(def, dir, prefix, opts)
   local file = ("%s/%s.yaml"):format(dir, def.name)
   local fragments = ("%s/%s.d"):format(dir, def.name)
   local text = assert(yaml.dump(def.doc, { order = ORDER }))
@@ -203,10 +205,11 @@ local function steps_of(def, dir, prefix, pilot_path)
       end, fs.unlink))
     end
   end
+  exports.add_steps(steps, def.exports or {}, dir, def.name, exports.base(prefix, opts.user))
   for _, app in ipairs(def.apps) do
     local path = prefix .. app.path
     table.insert(steps, { function() return fs.mkdir_p((path:match("^(.*)/"))) end })
-    table.insert(steps, made(path, function() return place_link(pilot_path, path) end, fs.unlink))
+    table.insert(steps, made(path, function() return place_link(opts.pilot, path) end, fs.unlink))
   end
   return steps
 end
@@ -236,8 +239,9 @@ local function sweep(def, dir, prefix)
   end
 end
 
---- Registers a flake. def: {name, engine, image, apps={{path=,target=},…}, doc=definition table}
--- opts: {root, user, force=bool, pilot=path the commands link to}
+--- Registers a flake. def: {name, engine, image, apps={{path=,target=},…}, doc=definition table,
+-- exports={{path=,data=},…} for the share directory}
+-- opts: {root, user, force=bool, pilot=path the commands link to, warn=function(text)}
 -- Returns true, or nil, message, code: EEXIST, EDENIED (by a hook), EUSAGE or of the file system.
 function M.register(def, opts)
   local ok, message, code = check_names(def)
@@ -250,18 +254,20 @@ function M.register(def, opts)
   local held <close>, why, name = lock(dir)
   if not held then return nil, why, name end
   local prefix = M.prefix(opts)
+  local base_dir, files = exports.base(prefix, opts.user), def.exports or {}
   ok, message, code = check_free(def, dir, prefix, opts.force)
+  if ok then ok, message, code = exports.check(files, dir, def.name, base_dir) end
   if not ok then return nil, message, code end
   local event = { flake = def.name, engine = def.engine, image = def.image, apps = def.apps,
-    definition = def.doc }
+    definition = def.doc, exports = exports.paths(files) }
   ok, message, code = hooks.run("register", event, { own = opts.user })
   if not ok then return nil, message, code end
   sweep(def, dir, prefix)
   local old = M.find(def.name, opts)
-  ok, message, code = all_or_nothing(steps_of(def, dir, prefix, opts.pilot))
+  ok, message, code = all_or_nothing(steps_of(def, dir, prefix, opts))
   if not ok then return nil, message, code end
   drop_old_commands(old, def, dir, prefix)
-  return true
+  return exports.settle(files, dir, def.name, base_dir, opts.warn)
 end
 
 local function unlink_commands(apps, prefix, force)
@@ -292,7 +298,8 @@ local function victim(name, opts)
   return name, { { path = opts.app or "/usr/bin/" .. name } }
 end
 
---- Removes a flake or the flake of a command. opts: {root, user, force, app=path of the command}
+--- Removes a flake or the flake of a command. opts: {root, user, force, app=path of the command,
+-- warn=function(text)}
 function M.remove(name, opts)
   local dir, problem, problem_code = M.dir(opts)
   if not dir then return nil, problem, problem_code end
@@ -303,9 +310,11 @@ function M.remove(name, opts)
   local event = { flake = flake, apps = apps, image = loaded and loaded.image }
   local ok, message, code = hooks.run("remove", event, { own = opts.user })
   if not ok then return nil, message, code end
-  ok, message, code = unlink_commands(apps, M.prefix(opts), opts.force)
+  local prefix = M.prefix(opts)
+  ok, message, code = unlink_commands(apps, prefix, opts.force)
   if not ok then return nil, message, code end
   for _, alias in ipairs(aliases_of(dir, flake)) do fs.unlink(dir .. "/" .. alias) end
+  exports.remove(dir, flake, exports.base(prefix, opts.user), opts.warn)
   ok, message, code = fs.unlink(("%s/%s.yaml"):format(dir, flake))
   if not ok and code ~= "ENOENT" then return nil, message, code end
   return fs.remove_tree(("%s/%s.d"):format(dir, flake))

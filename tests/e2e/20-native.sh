@@ -81,7 +81,13 @@ check "the app's answer to it is the status" rc_is 7
 
 for i in $(seq 20); do fsh -c "echo $i" </dev/null >"$T/par.$i" 2>"$T/par.err.$i" & pids[i]=$!; done
 good=0
-for i in $(seq 20); do wait "${pids[i]}" && [ "$(cat "$T/par.$i")" = "$i" ] && good=$((good + 1)); done
+for i in $(seq 20); do
+	if wait "${pids[i]}" && [ "$(cat "$T/par.$i")" = "$i" ]; then
+		good=$((good + 1))
+	else
+		sed "s/^/    launch $i: /" "$T/par.err.$i"
+	fi
+done
 check "20 launches in parallel" [ $good = 20 ]
 check "nothing is left of those either" [ -z "$(podman ps -aq)" ]
 

@@ -19,6 +19,29 @@ PATH=$T/only run /usr/bin/fres -c 'echo without podman'
 check "a call into a running flake needs no podman" out_is "without podman"
 run flake-ctl explain fres -- -c true
 check "explain shows the one exec" bash -c "grep -q '^crun .* exec ' '$out' && ! grep -q '^podman' '$out'"
+run flake-ctl explain fres -- -c 'echo "explained $1"' sh 'a  b'
+cp "$out" "$T/explained"
+run bash "$T/explained"
+check "what explain prints runs" out_is "explained a  b"
+
+# User, groups, rights and limits in an instance are those of the same flake without one.
+cp -a "$T/tree" "$T/tree.user"
+mkdir -p "$T/tree.user/work"
+printf 'root:x:0:0:root:/:/bin/sh\napp:x:1000:1000::/work:/bin/sh\n' >"$T/tree.user/etc/passwd"
+printf 'app:x:1000:\nmore:x:2000:app\n' >"$T/tree.user/etc/group"
+tar -C "$T/tree.user" -c . | podman import --change 'USER app' --change 'WORKDIR /work' --change 'ENV FOO=bar' - localhost/user >/dev/null 2>&1
+for name in fown fstay; do
+	flake-ctl podman register --force --container localhost/user --app /usr/bin/$name --target /bin/sh \
+		--opt "--net none" --opt "--env X=1" --opt "--hostname h" --opt "--cap-add chown" $([ $name = fown ] || echo --resume)
+done
+facts='id; pwd; env; umask; cat /proc/self/limits; while read -r l; do case $l in Cap*|Seccomp*|NoNew*|Groups*) echo "$l";; esac; done </proc/self/status'
+fown -c "$facts" >"$T/facts.own" </dev/null
+fstay -c "$facts" >"$T/facts.first" </dev/null
+fstay -c "$facts" >"$T/facts.later" </dev/null
+check "user, rights, limits and environment of a first call are as without instance" cmp "$T/facts.own" "$T/facts.first"
+check "and of a later one" cmp "$T/facts.own" "$T/facts.later"
+check "they are those of the image's user" grep -q 'uid=1000(app) gid=1000(app) groups=1000(app),2000(more)' "$T/facts.later"
+flake-ctl podman stop fstay >/dev/null
 
 run fres -c 'echo to-out; echo to-err >&2'
 check "stdout and stderr stay separate" bash -c "[ \"\$(cat '$out')\" = to-out ] && [ \"\$(cat '$err')\" = to-err ]"

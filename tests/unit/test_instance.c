@@ -83,12 +83,13 @@ static void test_start_time(void **state)
 static void test_saved_and_loaded(void **state)
 {
 	static char id[] = "0123abcd", runtime[] = "/run/my crun",
-		    entry[] = "[[\"/bin/a b\"], null]";
+		    entry[] = "[[\"/bin/a b\"], null]", process[] = "{\"cwd\":\"/\"}";
 	cleanup_error struct error err = { 0 };
 	cleanup_instance struct instance loaded = { 0 };
 	struct instance saved = { .id = id,
 				  .runtime = runtime,
 				  .entry = entry,
+				  .process = process,
 				  .pid = getpid(),
 				  .start = instance_start_time(getpid()) };
 	cleanup_fd int dir = state_open(NULL, &err);
@@ -101,6 +102,7 @@ static void test_saved_and_loaded(void **state)
 	assert_string_equal(loaded.id, id);
 	assert_string_equal(loaded.runtime, runtime);
 	assert_string_equal(loaded.entry, entry);
+	assert_string_equal(loaded.process, process);
 	assert_int_equal(loaded.pid, getpid());
 	instance_forget(dir, "x");
 	instance_free(&loaded);

@@ -45,7 +45,11 @@ local function run(opts, ctx)
   for _, file in ipairs(scripts) do ctx.out:write("# hook ", file, " (may change this)\n") end
   -- What has to be run first: the composing of the image, the start of the instance.
   for _, argv in ipairs { plan.prepare, plan.start, plan.argv } do
-    if #argv > 0 then ctx.out:write(shell_line(argv), "\n") end
+    if #argv > 0 then ctx.out:write(shell_line(argv)) end
+    if argv == plan.argv and plan.process then
+      ctx.out:write(" 3<<'EOF'\n", plan.process, "\nEOF")
+    end
+    if #argv > 0 then ctx.out:write("\n") end
   end
   if #plan.argv == 0 then ctx.out:write("# launched by its Lua driver\n") end
   return 0

@@ -1,0 +1,100 @@
+-- SPDX-License-Identifier: MIT
+-- flake-ctl podman compose: one image of a flake's parts, made once. The pilot runs it when its
+-- record (src/composed.h) is missing or no longer true.
+local fs = require "flake.fs"
+local pilot = require "flake.pilot"
+local registry = require "flake.registry"
+local build = require "shipped.runtimes.podman.compose_build"
+local host = require "shipped.runtimes.podman.compose_host"
+local parts = require "shipped.runtimes.podman.compose_parts"
+local store = require "shipped.runtimes.podman.compose_store"
+local watch = require "shipped.runtimes.podman.compose_watch"
+
+-- So often things may change while they are looked at.
+local ATTEMPTS = 4
+
+local function lock(flake)
+  local file, message, code = store.state_file(flake.name, "lock")
+  if not file then return nil, message, code end
+  -- In short steps: between them an interruption gets through.
+  repeat
+    local held, why, name = fs.lock(file, { timeout = 0.5 })
+    if held or name ~= "ETIMEDOUT" then return held, why, name end
+  until false
+end
+
+-- Looks at everything, once. Returns a job {parts, paths, state, index, images}.
+local function look(flake)
+  local index, message, code = store.index_file()
+  if not index then return nil, message, code end
+  -- Before its content is asked for: what changes later must not count as seen.
+  local job = { flake = flake, index = pilot.watch(index) }
+  job.parts, message, code = parts.find(flake)
+  if job.parts then job.paths, message, code = host.paths(flake, job.parts) end
+  if job.paths then job.state, message, code = watch.take(flake, job.parts, job.paths) end
+  if job.state then job.images, message, code = store.images(flake.name) end
+  if not job.images then return nil, message, code end
+  return job
+end
+
+local function image_of(job)
+  for _, image in ipairs(job.images) do
+    if image.tag == job.state.key then return image.id end
+  end
+end
+
+local function record(job, id)
+  if not id then return nil, ("the image of '%s' has vanished"):format(job.flake.name), "ENOENT" end
+  local entries = table.move(job.state.entries, 1, #job.state.entries, 2, { job.index })
+  local ok, message, code = pilot.record_composed(job.flake.name, id, entries)
+  return ok and id, message, code
+end
+
+local function make(job, opts, ctx, attempt)
+  if fs.isatty(2) and attempt == 1 then
+    ctx.err:write(("composing the image of flake '%s' …\n"):format(job.flake.name))
+  end
+  local ok, message, code = build(job, opts, ctx)
+  if not ok or attempt < ATTEMPTS then return ok, message, code end
+  job.images, message, code = store.images(job.flake.name)
+  if not job.images then return nil, message, code end
+  return record(job, image_of(job))
+end
+
+-- After a build everything is looked at once more, so that the record holds only what was there
+-- before the image was. What changes all the time gets an image all the same: of a moment ago.
+local function compose(flake, opts, ctx)
+  for attempt = 1, ATTEMPTS do
+    local job, message, code = look(flake)
+    if not job then return nil, message, code end
+    local id, old = image_of(job), nil
+    if opts.force and attempt == 1 then id, old = nil, id end
+    if not id then
+      id, message, code = make(job, opts, ctx, attempt)
+      if not id or attempt == ATTEMPTS then return id, message, code end
+      if old then store.remove(old) end
+    else
+      -- What collecting does to the store must be seen too.
+      if store.collect(flake.name, job.images, job.state.key) == 0 or attempt == ATTEMPTS then
+        return record(job, id)
+      end
+    end
+  end
+end
+
+--- flake-ctl podman compose
+return function(opts, ctx)
+  local flake, message, code = registry.find(opts.name, opts)
+  if not flake then return nil, message, code end
+  if not store.is_composed(flake) then
+    return nil, ("flake '%s' is one image: there is nothing to compose"):format(flake.name),
+      "EUSAGE"
+  end
+  local held <close>, why, name = lock(flake)
+  if not held then return nil, why, name end
+  local id = not opts.force and pilot.composed_image(flake.name)
+  if not id then id, message, code = compose(flake, opts, ctx) end
+  if not id then return nil, message, code end
+  ctx.out:write(id, "\n")
+  return 0
+end
