@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // main of every pilot: link name -> flake -> hooks? -> plan -> exec.
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 
 #include "paths.h"
@@ -90,6 +91,7 @@ int main(int argc, char **argv)
 	const char *name = argc > 0 ? path_base(argv[0]) : "";
 	int code;
 
+	open_standard_fds(O_RDWR);
 	if (!*name || str_ends(name, "-pilot"))
 		return explain();
 	if (load(argv[0], &flake, &err) < 0)

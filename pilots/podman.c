@@ -8,6 +8,7 @@
 #include "paths.h"
 #include "pilot.h"
 #include "podman.h"
+#include "podman_options.h"
 #include "podman_share.h"
 #include "util.h"
 
@@ -16,14 +17,6 @@
 #define INIT_HOLD "--hold"
 
 #define PROCESS_OPTION "--process="
-
-// -t, -i, -ti, -it and the long forms without value: terminals are decided at each call.
-static bool is_terminal_option(const char *token)
-{
-	if (streq(token, "--tty") || streq(token, "--interactive") || streq(token, "--rm"))
-		return true;
-	return token[0] == '-' && token[1] && strspn(token + 1, "ti") == strlen(token + 1);
-}
 
 // The host path of a bind mount "SRC:DST…"; NULL for named volumes.
 static char *volume_source(const char *value)
@@ -38,38 +31,48 @@ static bool volume_is_missing(const char *value)
 	return source && access(source, F_OK) < 0;
 }
 
-// How many tokens from i on make a volume whose host path is missing; 0 if none.
-static size_t missing_volume(const struct strv *options, size_t i)
+// Is the option at i a volume whose host path is missing?
+static bool is_missing_volume(const struct strv *options, size_t i)
 {
-	const char *token = options->v[i];
+	const char *value = podman_option_value(options, i, "volume");
 
-	if (str_starts(token, "--volume="))
-		return volume_is_missing(token + strlen("--volume="));
-	if (streq(token, "--volume") || streq(token, "-v"))
-		return i + 1 < options->n && volume_is_missing(options->v[i + 1]) ? 2 : 0;
-	return 0;
+	if (!value && streq(options->v[i], "-v") && i + 1 < options->n)
+		value = options->v[i + 1];
+	return value && volume_is_missing(value);
 }
 
 static void add_options(struct strv *argv, const struct plan *plan)
 {
 	const struct strv *options = &plan->options;
 
-	for (size_t i = 0; i < options->n;) {
-		size_t skip = plan->skip_missing_volumes ? missing_volume(options, i) : 0;
+	for (size_t i = 0, n; i < options->n; i += n) {
+		char *option = podman_option_filter(options->v[i]);
 
-		if (!skip && !is_terminal_option(options->v[i]))
-			strv_push(argv, options->v[i]);
-		i += skip ? skip : 1;
+		n = podman_option_len(options, i);
+		if (option && plan->skip_missing_volumes && is_missing_volume(options, i)) {
+			free(option);
+			continue;
+		}
+		if (option)
+			strv_take(argv, option);
+		if (option && n == 2)
+			strv_push(argv, options->v[i + 1]);
 	}
 }
 
-// A definition that brings its own idea of process 1 keeps it: --init=false, --init-path.
+// A definition that brings its own idea of process 1 keeps it: --init=false, --init-path,
+// --systemd; and in a PID namespace that others share, process 1 is none of ours.
 static bool has_own_init(const struct strv *options)
 {
-	for (size_t i = 0; i < options->n; i++)
+	for (size_t i = 0; i < options->n; i += podman_option_len(options, i)) {
+		const char *systemd = podman_option_value(options, i, "systemd");
+		const char *pid = podman_option_value(options, i, "pid");
+
 		if (streq(options->v[i], "--init=false") ||
-		    str_starts(options->v[i], "--init-path") || streq(options->v[i], "--systemd"))
+		    podman_option_value(options, i, "init-path") ||
+		    (systemd && !streq(systemd, "false")) || (pid && !streq(pid, "private")))
 			return true;
+	}
 	return false;
 }
 
@@ -87,10 +90,13 @@ static void add_args(struct strv *argv, const struct plan *plan, bool encode)
 	for (size_t i = 0; i < plan->args.n; i++) {
 		const char *arg = plan->args.v[i];
 
-		if (encode && bytes_need_encoding(arg))
-			strv_take(argv, bytes_encode(arg));
-		else
+		if (!encode || !bytes_need_encoding(arg)) {
 			strv_push(argv, arg);
+			continue;
+		}
+		do
+			strv_take(argv, bytes_encode(&arg));
+		while (*arg);
 	}
 }
 
@@ -400,8 +406,8 @@ static int ready_image(struct plan *plan, struct error *err)
 	plan->prepared = true;
 	if (compose(plan, err) < 0)
 		return -1;
-	return plan->prepare.n ? error_set(err, ERR_FLAKE, "the image of flake '%s' was not recorded",
-					   plan->flake)
+	return plan->prepare.n ? error_set(err, ERR_FLAKE,
+					   "the image of flake '%s' was not recorded", plan->flake)
 			       : 0;
 }
 

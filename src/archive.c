@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <sys/stat.h>
 
+#include "archive_locale.h"
 #include "util.h"
 
 enum { BLOCK = 64 * 1024 };
@@ -85,6 +86,17 @@ int archive_next(struct archive *a, const char *path, const struct archive_limit
 	return 1;
 }
 
+static int check_size(const char *path, uint64_t size, const struct archive_limits *limits,
+		      struct error *err)
+{
+	uint64_t max = limits && limits->max_size ? limits->max_size : MAX_SIZE;
+
+	if (size <= max)
+		return 0;
+	return error_set(err, ERR_LIMIT, "%s: more than %llu bytes of content", path,
+			 (unsigned long long)max);
+}
+
 static const char *type_of(struct archive_entry *entry)
 {
 	if (archive_entry_hardlink(entry))
@@ -108,8 +120,8 @@ static const char *type_of(struct archive_entry *entry)
 int archive_list(const char *path, const struct archive_limits *limits, archive_visit *visit,
 		 void *arg, struct error *err)
 {
+	in_utf8_locale();
 	cleanup_reader struct archive *a = archive_open_reader(path, err);
-	uint64_t max = limits && limits->max_size ? limits->max_size : MAX_SIZE;
 	struct archive_result count = { 0 };
 	struct archive_entry *entry;
 	int rc;
@@ -128,9 +140,8 @@ int archive_list(const char *path, const struct archive_limits *limits, archive_
 		};
 
 		count.size += member.size;
-		if (count.size > max)
-			return error_set(err, ERR_LIMIT, "%s: more than %llu bytes of content",
-					 path, (unsigned long long)max);
+		if (check_size(path, count.size, limits, err) < 0)
+			return -1;
 		if (!visit(arg, &member))
 			return 0;
 	}
@@ -145,10 +156,17 @@ static const char *next_part(const char *path)
 	return slash ? slash + 1 : NULL;
 }
 
+static bool is_part(const char *path, const char *part)
+{
+	size_t n = strlen(part);
+
+	return strncmp(path, part, n) == 0 && (path[n] == '/' || path[n] == '\0');
+}
+
 bool archive_has_dotdot(const char *path)
 {
 	for (const char *p = path; p; p = next_part(p))
-		if (str_starts(p, "..") && (p[2] == '/' || p[2] == '\0'))
+		if (is_part(p, ".."))
 			return true;
 	return false;
 }
@@ -168,23 +186,35 @@ static const char *strip(const char *path, unsigned int parts)
 }
 
 // Does a symlink at `from` (relative to the root of the extraction) with this target stay inside?
+// The directories above it are none but real ones, so that a ".." in front goes up by one; behind a
+// name, which may be a link to anywhere inside, nobody knows where it goes.
 static bool link_stays_inside(const char *from, const char *target)
 {
+	bool named = false;
 	long depth = 0;
 
 	if (target[0] == '/')
 		return false;
-	for (const char *p = from; (p = strchr(p, '/')); p++)
-		depth++;
-	for (const char *p = target; p && *p; p = next_part(p)) {
-		if (str_starts(p, "..") && (p[2] == '/' || p[2] == '\0'))
-			depth--;
-		else if (*p != '/' && !(p[0] == '.' && (p[1] == '/' || p[1] == '\0')))
-			depth++;
-		if (depth < 0)
+	for (const char *p = from; strchr(p, '/'); p = next_part(p))
+		depth += !is_part(p, "") && !is_part(p, ".");
+	for (const char *p = target; p; p = next_part(p)) {
+		if (is_part(p, "..") && (named || --depth < 0))
 			return false;
+		named |= !is_part(p, "..") && !is_part(p, ".") && !is_part(p, "");
 	}
 	return true;
+}
+
+// A hard link to a symlink is that symlink in another place: it must stay inside from there, too.
+static bool hard_link_stays_inside(const char *from, const char *file)
+{
+	char target[PATH_MAX];
+	ssize_t n = readlink(file, target, sizeof(target) - 1);
+
+	if (n < 0)
+		return true;
+	target[n] = '\0';
+	return link_stays_inside(from, target);
 }
 
 // Checks one entry and gives it its place below dir. 0: skip it.
@@ -215,6 +245,9 @@ static int place(const char *archive, const char *dir, const struct archive_extr
 			return error_set(err, ERR_ARCHIVE, "%s: refusing the link '%s'", archive,
 					 name);
 		target = xasprintf("%s/%s", dir, to);
+		if (!hard_link_stays_inside(inside, target))
+			return error_set(err, ERR_ARCHIVE, "%s: refusing the link '%s' to '%s'",
+					 archive, name, hard);
 		archive_entry_copy_hardlink(entry, target);
 	}
 	full = xasprintf("%s/%s", dir, inside);
@@ -228,7 +261,6 @@ static int copy_data(struct archive *from, struct archive *to, const char *path,
 		     const struct archive_extract *how, struct archive_result *count,
 		     struct error *err)
 {
-	uint64_t max = how->limits.max_size ? how->limits.max_size : MAX_SIZE;
 	const void *buf;
 	size_t len;
 	la_int64_t offset;
@@ -236,9 +268,9 @@ static int copy_data(struct archive *from, struct archive *to, const char *path,
 
 	while ((rc = archive_read_data_block(from, &buf, &len, &offset)) == ARCHIVE_OK) {
 		count->size += len;
-		if (count->size > max || (uint64_t)offset > max)
-			return error_set(err, ERR_LIMIT, "%s: more than %llu bytes of content",
-					 path, (unsigned long long)max);
+		if (check_size(path, count->size, &how->limits, err) < 0 ||
+		    check_size(path, (uint64_t)offset, &how->limits, err) < 0)
+			return -1;
 		if (archive_write_data_block(to, buf, len, offset) < ARCHIVE_OK)
 			return archive_fail(to, path, err);
 		if (how->progress && !how->progress(how->progress_arg, count->entries, count->size))
@@ -263,11 +295,18 @@ static int unpack_entry(struct archive *a, struct archive *disk, struct archive_
 			const char *path, const struct archive_extract *how,
 			struct archive_result *count, struct error *err)
 {
+	uint64_t end = count->size + (uint64_t)archive_entry_size(entry);
+
+	// A sparse member has few bytes of data and may be a huge file all the same.
+	if (check_size(path, end, &how->limits, err) < 0)
+		return -1;
 	if (archive_write_header(disk, entry) < ARCHIVE_WARN)
 		return archive_fail(disk, path, err);
 	if (archive_entry_size(entry) != 0 || !archive_entry_size_is_set(entry))
 		if (copy_data(a, disk, path, how, count, err) < 0)
 			return -1;
+	if (count->size < end)
+		count->size = end;
 	if (archive_write_finish_entry(disk) < ARCHIVE_WARN)
 		return archive_fail(disk, path, err);
 	if (how->progress && !how->progress(how->progress_arg, count->entries, count->size))
@@ -278,6 +317,7 @@ static int unpack_entry(struct archive *a, struct archive *disk, struct archive_
 int archive_unpack(const char *path, const char *dir, const struct archive_extract *how,
 		   struct archive_result *result, struct error *err)
 {
+	in_utf8_locale();
 	cleanup_reader struct archive *a = archive_open_reader(path, err);
 	cleanup_writer struct archive *disk = a ? disk_writer(how) : NULL;
 	// SECURE_SYMLINKS looks at every component: the ones above dir must be none.
@@ -304,6 +344,7 @@ int archive_unpack(const char *path, const char *dir, const struct archive_extra
 int archive_read_member(const char *path, const char *member, size_t limit, char **out, size_t *len,
 			struct error *err)
 {
+	in_utf8_locale();
 	cleanup_reader struct archive *a = archive_open_reader(path, err);
 	cleanup_free char *buf = NULL;
 	struct archive_result count = { 0 };

@@ -11,6 +11,7 @@
 #include <sys/vfs.h>
 
 #include "archive.h"
+#include "archive_locale.h"
 #include "util.h"
 
 enum { LINKS_MAX = 40, BLOCK = 64 * 1024 };
@@ -178,6 +179,7 @@ static void free_writer(struct archive **a)
 int archive_pack_public(const char *to, const struct strv *paths, enum archive_public *kinds,
 			struct error *err)
 {
+	in_utf8_locale();
 	struct archive *a __attribute__((cleanup(free_writer))) = archive_write_new();
 	cleanup_fd int out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 

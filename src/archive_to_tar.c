@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "archive_locale.h"
 #include "archive_reader.h"
 #include "util.h"
 
@@ -96,6 +97,7 @@ static int copy_entries(struct archive *in, struct archive *out, const char *fro
 int archive_to_tar(const char *from, const char *to, const struct strv *skip,
 		   struct archive_result *result, struct error *err)
 {
+	in_utf8_locale();
 	struct archive *in __attribute__((cleanup(free_reader))) = archive_open_reader(from, err);
 	struct archive *out __attribute__((cleanup(free_writer))) = archive_write_new();
 	cleanup_fd int fd = -1;

@@ -35,7 +35,7 @@ static void push_flake(lua_State *L, const struct flake *flake)
 	const struct flake_app *app = flake_app_of(flake, flake->command);
 	const struct flake_instance *instance = app->instance ? app->instance : &flake->instance;
 
-	lua_createtable(L, 0, 20);
+	lua_createtable(L, 0, 21);
 	lu_set_string(L, "name", flake->name);
 	lu_set_string(L, "command", flake->command);
 	lu_set_string(L, "engine", flake->engine);
@@ -55,6 +55,7 @@ static void push_flake(lua_State *L, const struct flake *flake)
 	lu_set_strv(L, "share", &flake->share);
 	lu_set_strv(L, "layers", &flake->layers);
 	lu_set_strv(L, "unknown", &flake->unknown);
+	lu_set_strv(L, "unknown_at", &flake->unknown_at);
 	lua_createtable(L, 0, 2);
 	lu_set_strv(L, "tar", &flake->include_tar);
 	lu_set_strv(L, "path", &flake->include_path);

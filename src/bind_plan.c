@@ -106,7 +106,8 @@ static void read_env(lua_State *L, int idx, struct strv *out)
 			    strchr(lua_tostring(L, -2), '='))
 				luaL_error(L, "plan.env must map names to texts");
 			lua_pushvalue(L, -1);
-			strv_pushf(out, "%s=%s", lua_tostring(L, -3), lua_tostring(L, -1));
+			strv_pushf(out, "%s=%s", lu_check_text(L, -3, "plan.env"),
+				   lu_check_text(L, -1, "plan.env"));
 			lua_pop(L, 1);
 		}
 	}

@@ -166,6 +166,9 @@ static int l_setenv(lua_State *L)
 	const char *name = luaL_checkstring(L, 1), *value = luaL_optstring(L, 2, NULL);
 	struct error err = { 0 };
 
+	lu_check_text(L, 1, "name");
+	if (value)
+		lu_check_text(L, 2, "value");
 	if ((value ? setenv(name, value, 1) : unsetenv(name)) < 0) {
 		error_set(&err, errno, "cannot set variable '%s'", name);
 		return lu_fail(L, &err);

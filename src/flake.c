@@ -53,10 +53,11 @@ static int merge_file(struct flake *flake, const char *path, struct error *err)
 
 	if (check_owner(path, err) < 0)
 		return -1;
-	doc = doc_load(path, err);
+	strv_push(&flake->files, path);
+	// Its nodes keep the name.
+	doc = doc_load(flake->files.v[flake->files.n - 1], err);
 	if (!doc)
 		return -1;
-	strv_push(&flake->files, path);
 	flake->doc = flake->doc ? doc_merge(flake->doc, doc) : doc;
 	return 0;
 }
@@ -223,6 +224,7 @@ void flake_free(struct flake *flake)
 	strv_free(&flake->include_tar);
 	strv_free(&flake->include_path);
 	strv_free(&flake->unknown);
+	strv_free(&flake->unknown_at);
 	node_free(flake->doc);
 	*flake = (struct flake){ 0 };
 }

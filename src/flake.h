@@ -38,7 +38,8 @@ struct flake {
 	struct strv options; // the engine's, as written
 	struct strv layers, include_tar, include_path;
 	char *base;
-	struct strv unknown; // keys no schema knows
+	struct strv unknown;	// keys no schema knows
+	struct strv unknown_at; // where: "FILE:LINE" each
 	struct node *doc;
 };
 

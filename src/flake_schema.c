@@ -11,8 +11,8 @@ struct walk {
 
 static int fail(const struct walk *w, const struct node *at, const char *key, const char *why)
 {
-	return error_set(w->err, ERR_FLAKE, "%s:%zu: '%s' %s", w->flake->file, at ? at->line : 1,
-			 key, why);
+	return error_set(w->err, ERR_FLAKE, "%s:%zu: '%s' %s",
+			 at && at->file ? at->file : w->flake->file, at ? at->line : 1, key, why);
 }
 
 static int get_map(const struct walk *w, const struct node *map, const char *key, struct node **out)
@@ -104,9 +104,10 @@ static void note_unknown(struct flake *flake, const struct node *map, const char
 
 		while (*k && !streq(*k, map->keys[i]))
 			k++;
-		if (!*k)
-			strv_pushf(&flake->unknown, "%s%s%s", place, *place ? "." : "",
-				   map->keys[i]);
+		if (*k)
+			continue;
+		strv_pushf(&flake->unknown, "%s%s%s", place, *place ? "." : "", map->keys[i]);
+		strv_pushf(&flake->unknown_at, "%s:%zu", map->items[i]->file, map->items[i]->line);
 	}
 }
 

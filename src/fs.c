@@ -145,6 +145,26 @@ char *fs_temp_dir(const char *dir, const char *prefix, struct error *err)
 	return steal_ptr(&path);
 }
 
+// A chmod afterwards could hit what somebody put in its place: our programs have one thread, so
+// that nothing else is made meanwhile.
+static int make_dir(const char *path, mode_t mode)
+{
+	mode_t mask = umask(0);
+	int rc = mkdir(path, mode);
+	int code = errno;
+
+	umask(mask);
+	errno = code;
+	return rc;
+}
+
+int fs_mkdir(const char *path, mode_t mode, struct error *err)
+{
+	if (make_dir(path, mode) < 0)
+		return error_set(err, errno, "cannot make directory %s", path);
+	return 0;
+}
+
 int fs_mkdir_p(const char *path, mode_t mode, struct error *err)
 {
 	cleanup_free char *part = xstrdup(path);
@@ -156,7 +176,7 @@ int fs_mkdir_p(const char *path, mode_t mode, struct error *err)
 		if (c && c != '/')
 			continue;
 		*p = '\0';
-		if (*part && mkdir(part, mode) < 0 && errno != EEXIST)
+		if (*part && make_dir(part, mode) < 0 && errno != EEXIST)
 			return error_set(err, errno, "cannot make directory %s", part);
 		*p = c;
 		if (!c)

@@ -2,6 +2,7 @@
 #include "util.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 
 static void *check_alloc(void *p)
@@ -66,6 +67,18 @@ const char *path_base(const char *path)
 	const char *slash = strrchr(path, '/');
 
 	return slash ? slash + 1 : path;
+}
+
+void open_standard_fds(int flags)
+{
+	int fd;
+
+	// To be inherited: no O_CLOEXEC.
+	do
+		fd = open("/dev/null", flags);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
 }
 
 int read_fd_all(int fd, size_t limit, char **out, size_t *len, struct error *err)

@@ -77,6 +77,10 @@ bool str_ends(const char *s, const char *suffix);
 // The part after the last slash; the whole string if there is none.
 const char *path_base(const char *path);
 
+// Opens /dev/null (flags: O_RDWR, …) for those of standard input, output and error that are closed:
+// else the next file that is opened becomes one of them.
+void open_standard_fds(int flags);
+
 // Reads fd to its end into a NUL-terminated buffer; more than limit bytes is ERR_LIMIT.
 int read_fd_all(int fd, size_t limit, char **out, size_t *len, struct error *err);
 

@@ -78,8 +78,8 @@ local function check_definition(add, name, scope)
     add("serious", message, remedy or REPAIR)
     return
   end
-  for _, key in ipairs(flake.unknown) do
-    add("warning", ("%s: unknown key '%s'"):format(flake.file, key),
+  for i, key in ipairs(flake.unknown) do
+    add("warning", ("%s: unknown key '%s'"):format(flake.unknown_at[i], key),
       "a misspelling? it has no effect")
   end
   if flake.engine == "podman" then images.check_parts(add, flake) end

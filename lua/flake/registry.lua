@@ -88,8 +88,11 @@ end
 function M.list(opts)
   local where, message, code = M.where(opts)
   if not where then return nil, message, code end
+  local entries
+  entries, message, code = fs.list(where.dir)
+  if not entries and code ~= "ENOENT" then return nil, message, code end
   local rows = {}
-  for _, entry in ipairs(fs.list(where.dir) or {}) do
+  for _, entry in ipairs(entries or {}) do
     local name = entry:match("^([^.].*)%.yaml$")
     if name and not fs.readlink(where.dir .. "/" .. entry) then
       table.insert(rows, row_of(where, name))

@@ -37,6 +37,15 @@ describe("flake-ctl", function()
     end
   end)
 
+  it("does not take definitions that it cannot read for none", function()
+    assert(fs.rmdir(place.flakes))
+    assert.are.equal(0, (place:ctl("list")))
+    place:put("/usr/share/flakes", "no directory")
+    local code, _, err = place:ctl("list")
+    assert.are.equal(1, code)
+    assert.matches("flakes: not a directory", err)
+  end)
+
   it("is every command under its own name", function()
     local code, out = place:run("/usr/bin/flake-ctl-podman", "about")
     assert.are.equal(0, code)
@@ -144,6 +153,15 @@ describe("flake-ctl", function()
     assert.matches("boom", err)
     assert.is_nil(err:find("traceback"))
     assert.matches("traceback", select(3, place:ctl("--debug", "crash")))
+  end)
+
+  it("installs completions that everybody can read", function()
+    place:stand_in("flake-ctl")
+    local r = assert(require("flake.process").run({ "sh", "-c",
+      'umask 077; tests/install-completions flake-ctl "$1"', "sh", place.root .. "/share" }))
+    assert.are.equal(0, r.code)
+    assert.are.equal(420,
+      fs.stat(place.root .. "/share/bash-completion/completions/flake-ctl").mode)
   end)
 
   it("prints completions that name every command and option", function()

@@ -313,6 +313,24 @@ static void test_unknown_keys(void **state)
 	assert_true(has(&flake.unknown, "container.colour"));
 }
 
+static void test_names_the_fragment(void **state)
+{
+	const struct place *p = *state;
+	cleanup_free char *dir = xasprintf("%s/joe.d", p->dir);
+	cleanup_flake struct flake flake = { 0 }, broken = { 0 };
+	cleanup_error struct error err = { 0 };
+
+	put(p, "joe.yaml", v1);
+	mkdir(dir, 0755);
+	put(p, "joe.d/10.yaml", "\ncontainer:\n  colour: red\nversion: ~\n");
+	assert_int_equal(load(p, "joe", &flake, &err), 0);
+	assert_int_equal(flake.unknown.n, 1);
+	assert_string_equal(path_base(flake.unknown_at.v[0]), "10.yaml:3");
+	put(p, "joe.d/20.yaml", "container:\n  runtime:\n    podman: {no: list}\n");
+	assert_int_equal(load(p, "joe", &broken, &err), -1);
+	assert_non_null(strstr(err.message, "/joe.d/20.yaml:3: 'podman' must be a list"));
+}
+
 static void test_hooks_probe(void **state)
 {
 	const struct place *p = *state;
@@ -348,6 +366,7 @@ int main(void)
 		T(test_missing_and_bad_names),
 		T(test_refuses_what_others_can_write),
 		T(test_unknown_keys),
+		T(test_names_the_fragment),
 		T(test_hooks_probe),
 	};
 

@@ -62,6 +62,7 @@ static void test_keys(void **state)
 static void test_start_time(void **state)
 {
 	pid_t pid = fork();
+	siginfo_t info;
 
 	(void)state;
 	if (pid == 0) {
@@ -72,7 +73,7 @@ static void test_start_time(void **state)
 	assert_true(instance_start_time(pid) >= instance_start_time(getpid()));
 	kill(pid, SIGKILL);
 	// A zombie does not run any more.
-	waitid(P_PID, (id_t)pid, NULL, WEXITED | WNOWAIT);
+	waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT);
 	assert_int_equal(instance_start_time(pid), 0);
 	waitpid(pid, NULL, 0);
 	assert_int_equal(instance_start_time(pid), 0);
