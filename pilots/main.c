@@ -67,9 +67,10 @@ static int run_launcher(char *const *argv, struct error *err)
 	if (launcher)
 		execv(launcher, argv);
 	if (errno == ENOENT)
-		return error_set(err, ENOENT,
-				 "hooks are installed, but not flake-launch, which runs them: "
-				 "install the package flake-pilot");
+		return error_set(err, ERR_FLAKE,
+				 "cannot run the hooks with %s: no such file or directory; "
+				 "install the package flake-pilot",
+				 launcher ? launcher : "flake-launch");
 	return error_set(err, errno, "cannot run the hooks with %s",
 			 launcher ? launcher : "flake-launch");
 }
