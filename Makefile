@@ -78,12 +78,12 @@ $(B)/flags: always
 
 .SECONDARY:
 .PHONY: always build all help deps demo check test unit spec e2e san valgrind fuzz-short rock lint bench \
-	fuzz coverage install install-rock dist clean units
+	fuzz coverage install install-rock dist deb rpm clean units
 build all: $(PROGRAMS) $(SO)
 
 help:
 	@echo "make | install [PREFIX= DESTDIR=] | deps | demo | check | test | lint | bench | fuzz |"
-	@echo "coverage | dist | clean;  SAN=1: with ASan and UBSan;  V=1: show the commands"
+	@echo "coverage | dist | deb | rpm | clean;  SAN=1: with ASan and UBSan;  V=1: show the commands"
 
 $(B)/src/%.o: src/%.c $(B)/flags
 	@mkdir -p $(@D)
@@ -228,11 +228,16 @@ dist:
 	@mkdir -p build
 	if [ -e .git ]; then git archive --prefix=$(DIST)/ -o build/$(DIST).tar.gz HEAD; else \
 		tar -czf build/$(DIST).tar.gz --sort=name --owner=0 --group=0 --numeric-owner \
-			--exclude='./build*' --exclude='./$(DIST).tar.gz' --exclude='./*.rock' \
+			--exclude=./build --exclude='./build-*' --exclude=./out --exclude='./$(DIST).tar.gz' --exclude='./*.rock' \
 			--transform='s,^\.,$(DIST),' .; fi
 	mv build/$(DIST).tar.gz .
 
+# Our own packages: packaging/README.md.
+OUT ?= out
+deb rpm:
+	$(Q)packaging/build-$@ $(OUT) $(VERSION)
+
 clean:
-	rm -rf build build-san build-cov flake-pilot-*.tar.gz *.rock
+	rm -rf build build-san build-cov out flake-pilot-*.tar.gz *.rock
 
 -include $(wildcard $(B)/src/*.d $(B)/pilots/*.d $(B)/unit/*.d)

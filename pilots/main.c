@@ -36,6 +36,11 @@ static int run_launcher(char *const *argv, struct error *err)
 
 	if (launcher)
 		execv(launcher, argv);
+	if (errno == ENOENT)
+		return error_set(err, ERR_FLAKE,
+				 "cannot run the hooks with %s: no such file or directory; "
+				 "install the package flake-pilot",
+				 launcher ? launcher : "flake-launch");
 	return error_set(err, errno, "cannot run the hooks with %s",
 			 launcher ? launcher : "flake-launch");
 }

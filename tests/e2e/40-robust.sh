@@ -20,10 +20,10 @@ run flake-ctl import "$T/garbage"
 check "garbage is no bundle" err_has "$T/garbage"
 rm /usr/share/flakes/fsh.d/10-env.yaml
 
-# Foreign bundles. bundle NAME IMAGE: what an honest export would be, in $T/b.
+# Foreign bundles. bundle NAME IMAGE [SAVED]: what an honest export would be, in $T/b.
 bundle() {
 	rm -rf "$T/b" && mkdir -p "$T/b/flake.d" "$T/b/include"
-	podman save -q --format oci-archive -o "$T/b/image" "$IMAGE" 2>/dev/null
+	podman save -q --format oci-archive -o "$T/b/image" "${3:-$IMAGE}" 2>/dev/null
 	printf 'format: 1\nname: %s\nengine: podman\nimage: %s\napps: [{path: /usr/bin/%s, target: /bin/sh}]\ninclude: []\n' \
 		"$1" "$2" "$1" >"$T/b/bundle.yaml"
 	printf 'container: {name: %s, host_app_path: /usr/bin/%s, target_app_path: /bin/sh}\n' \
@@ -49,7 +49,12 @@ bundle evil "$IMAGE"
 echo 'container: {name: localhost/evil}' >"$T/b/flake.d/x.yaml"
 import_bundle
 check "also when a fragment names it" err_has "says something else than its bundle.yaml"
-bundle evil localhost/evil
+bundle evil localhost/other
+import_bundle
+check "a bundle whose image would get another name is refused" err_has "image is not of image 'localhost/other'"
+podman tag "$IMAGE" localhost/evil
+bundle evil localhost/evil localhost/evil
+podman rmi localhost/evil >/dev/null
 podman rmi "$IMAGE" >/dev/null
 import_bundle
 check "the allow-list holds for imports" err_has "not on the list of allowed images"
