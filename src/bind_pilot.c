@@ -53,6 +53,7 @@ static void push_flake(lua_State *L, const struct flake *flake)
 	lu_set_strv(L, "files", &flake->files);
 	lu_set_strv(L, "options", &flake->options);
 	lu_set_strv(L, "layers", &flake->layers);
+	lu_set_strv(L, "archives", &flake->archives);
 	lu_set_strv(L, "unknown", &flake->unknown);
 	lua_createtable(L, 0, 2);
 	lu_set_strv(L, "tar", &flake->include_tar);

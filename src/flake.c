@@ -211,6 +211,7 @@ void flake_free(struct flake *flake)
 	strv_free(&flake->files);
 	strv_free(&flake->options);
 	strv_free(&flake->layers);
+	strv_free(&flake->archives);
 	strv_free(&flake->include_tar);
 	strv_free(&flake->include_path);
 	strv_free(&flake->unknown);

@@ -52,6 +52,7 @@ end
 
 local function run_verb(ctx, program, verb, args)
   local cli = require "flake.cli"
+  if verb.rewrite then args = verb.rewrite(args) end
   local opts = cli.parse(program, verb, args, ctx.out)
   if not opts then return 0 end
   return finish(ctx, verb.run(opts, ctx))

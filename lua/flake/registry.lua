@@ -11,7 +11,8 @@ local yaml = require "flake.yaml"
 local M = {}
 
 local ORDER = { "version", "user_may_override", "include", "tar", "path", "container", "vm", "name",
-  "target_app_path", "host_app_path", "path_map", "runtime", "runas", "resume", "attach", "podman" }
+  "archive", "target_app_path", "host_app_path", "path_map", "runtime", "runas", "resume", "attach",
+  "podman" }
 
 --- Directory of the definitions. opts: {root=fake root, user=bool}
 -- Returns the path, or nil, message, code where there is none for this user.
