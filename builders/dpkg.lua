@@ -10,7 +10,8 @@ local FILES = { ["control"] = "control", ["rules"] = "rules", ["changelog"] = "c
   ["copyright"] = "copyright", ["postinst"] = "postinst", ["prerm"] = "prerm",
   ["overrides"] = "overrides",
   ["format"] = "source/format", ["options"] = "source/options" }
-local EXECUTABLE = { ["/rules"] = true, ["/postinst"] = true, ["/prerm"] = true }
+local EXECUTABLE = { ["/debian/rules"] = true, ["/debian/postinst"] = true,
+  ["/debian/prerm"] = true }
 -- What dpkg-buildpackage leaves beside the sources.
 local RESULTS = { deb = true, buildinfo = true, changes = true, dsc = true, gz = true }
 
@@ -83,10 +84,7 @@ local function compile(bundle)
   local ok, message, code = fs.mkdir_p(source)
   if ok then ok, message, code = tree.clone(bundle.root, source .. "/root") end
   if ok then ok, message, code = tree.clone(bundle.dir .. "/dpkg", source .. "/debian") end
-  if ok then
-    ok, message, code = tree.even_out(source .. "/debian", bundle.facts.epoch, EXECUTABLE)
-  end
-  if ok then ok, message, code = tree.even_out(source .. "/root", bundle.facts.epoch) end
+  if ok then ok, message, code = tree.even_out(source, bundle.facts.epoch, EXECUTABLE) end
   if ok then
     ok, message, code = bundle:run({ "dpkg-buildpackage", "-us", "-uc", "-d" }, source)
   end

@@ -24,10 +24,14 @@ local function escape(text)
   return (text:gsub("%%", "%%%%"))
 end
 
--- The whole description; a line cannot be taken for a section, for its % is escaped, nor for a
--- comment.
+-- The whole description. rpm looks for sections and conditions when macros are expanded: no line
+-- begins with a %, nor with the # of a comment.
 local function body(description)
-  return (escape(description):gsub("\t", "        "):gsub("%f[^\n\0]#", " #"))
+  local lines = {}
+  for line in (description:gsub("\t", "        ") .. "\n"):gmatch("([^\n]*)\n") do
+    table.insert(lines, (line:match("^%s*[%%#]") and "> " or "") .. escape(line))
+  end
+  return table.concat(lines, "\n")
 end
 
 local function values_of(facts)

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Images that a flake brings along as archives (key `archive` of its definition): the flake's own
--- image first, then those of its base and layers. Each has a name of the flake's own, so that a name
--- that others use is never moved, and nothing goes that was there before.
+-- image first, then those of its base and layers. Each has a name of the flake's own, so that a
+-- name that others use is never moved, and nothing goes that was there before.
 local fs = require "flake.fs"
 local oci = require "flake.oci"
 local pilot = require "flake.pilot"

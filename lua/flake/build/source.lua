@@ -29,14 +29,20 @@ local function has_option(command, name)
   return false
 end
 
--- Calls a verb of a driver as if flake-ctl were installed.
-local function call(driver, verb, args, ctx)
+-- Calls a verb of a driver as if flake-ctl were installed. fixed: options that no argument may
+-- have changed.
+local function call(driver, verb, args, fixed, ctx)
   local info = setmetatable({ bindir = "/usr/bin", lib = "/usr/lib/flake-pilot" },
     { __index = ctx.info })
   local silent = { write = function(self) return self end }
   local command = driver.commands[verb]
   local opts = cli.parse(("flake-ctl %s %s"):format(driver.name, verb), command, args, silent)
   if not opts then return nil, "--help makes no flake", "EUSAGE" end
+  for key, value in pairs(fixed) do
+    if (opts[key] or false) ~= value then
+      return nil, ("--%s is not for you to give to %s here"):format(key, verb), "EUSAGE"
+    end
+  end
   local code, message, name = command.run(opts,
     { info = info, out = silent, err = ctx.err, driver = driver })
   if code == 0 then return true end
@@ -51,7 +57,8 @@ local function register(bundle, job, archives)
     table.move({ "--archive", path }, 1, 2, #args + 1, args)
   end
   table.move(job.register_args, 1, #job.register_args, #args + 1, args)
-  return call(job.driver, "register", args, bundle.ctx)
+  local fixed = { root = bundle.root, container = job.image, user = false, info = false }
+  return call(job.driver, "register", args, fixed, bundle.ctx)
 end
 
 -- Writes the images to where the package has them. Returns their paths on the host.
@@ -65,7 +72,7 @@ local function store_images(bundle, job)
       require("shipped.runtimes.podman.archive").name(job.flake, 1), progress.bytes(line))
   elseif ok then
     ok, message, code = call(job.driver, "export",
-      { job.flake, target, "--root", bundle.root, "--package" }, bundle.ctx)
+      { job.flake, target, "--root", bundle.root, "--package" }, {}, bundle.ctx)
   end
   if not ok then return nil, message, code end
   local paths = {}
@@ -155,7 +162,7 @@ end
 local function from_flake(bundle, job)
   local flake = job.existing
   local st = fs.stat(flake.file)
-  job.engine, job.mtime = flake.engine, st and st.mtime
+  job.engine, job.mtime = flake.engine, st and math.floor(st.mtime)
   local ok, message, code = check_driver(job)
   if not ok then return nil, message, code end
   local doc
