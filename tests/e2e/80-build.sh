@@ -169,6 +169,12 @@ check "after removal too" bash -c "podman image exists localhost/app && ! podman
 podman rmi localhost/app >/dev/null
 mkdir -p "$T/real" && echo x >/usr/bin/foo
 install_deb "$B/foobar_1.0_all.deb"
+flake-ctl build --ci --from-oci "$IMAGE" -a /usr/bin/foo --name rival -o "$T/rival" >/dev/null 2>&1
+install_deb "$T/rival/rival_1.0.0_all.deb"
+check "a package with the same command cannot be installed" bash -c "[ $rc != 0 ] && ! dpkg-query -W -f '\${Status}' rival | grep -q 'ok installed'"
+run foo /text
+check "and does no harm" out_is one
+dpkg -P --force-all rival >/dev/null 2>&1
 check "a foreign file of the same name: dpkg's business" test -s /usr/bin/foo
 dpkg -P --force-depends foobar >/dev/null 2>&1
 rm -f /usr/bin/foo
@@ -232,6 +238,10 @@ for file in a.oci.tar a.oci.tar.gz b.tar; do
 	dpkg-deb --fsys-tarfile "$B"/*.deb | tar -xO ./usr/share/flakes/foo.yaml >"$out" 2>/dev/null
 	check "names the image of the archive" out_has "name: localhost/my_container:latest"
 done
+clean
+run flake-ctl build -t "$T/a.oci.tar" --image example.org/other:2 -a /usr/bin/foo -o "$B" --keep
+check "--image names it" grep -q "name: example.org/other:2" "$B/testpackage_1.0.0.bundle/root/usr/share/flakes/foo.yaml"
+check "--keep keeps the bundle" test -f "$B/testpackage_1.0.0.bundle/package.yaml"
 run flake-ctl build -t "$T/sums" -a /usr/bin/foo -o "$B"
 check "a file that is no image is refused" rc_is 1
 tar -C "$T" -cf "$T/inc.tar" text
