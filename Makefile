@@ -204,10 +204,12 @@ install: build
 	$(INSTALL) -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/flake $(DESTDIR)$(SHAREDIR) \
 		$(DESTDIR)$(FLAKESDIR) $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man8
 	$(INSTALL) -m 755 $(B)/flake-ctl $(PILOTS:%=$(B)/%-pilot) $(DESTDIR)$(BINDIR)
-	ln -sf flake-ctl $(DESTDIR)$(BINDIR)/flake-ctl-podman
+	for l in podman build build-dpkg build-rpmbuild; do \
+		ln -sf flake-ctl $(DESTDIR)$(BINDIR)/flake-ctl-$$l; done
 	$(INSTALL) -m 755 $(B)/flake-launch $(B)/flake-relay $(B)/flake-init $(DESTDIR)$(LIBDIR)
 	$(INSTALL) -m 644 $(SO) $(DESTDIR)$(LIBDIR)/flake
-	for d in lua lua/flake lua/flake/commands lua/flake/doctor runtimes runtimes/podman; do \
+	for d in lua lua/flake lua/flake/build lua/flake/commands lua/flake/doctor runtimes runtimes/podman \
+		builders builders/dpkg builders/rpmbuild; do \
 		$(INSTALL) -d $(DESTDIR)$(SHAREDIR)/$$d; \
 		for f in $$d/*; do [ ! -f $$f ] || $(INSTALL) -m 644 $$f $(DESTDIR)$(SHAREDIR)/$$d; done; \
 	done
@@ -216,11 +218,13 @@ install: build
 
 # For luarocks: modules only, to the places that the rock names.
 install-rock: build
-	$(INSTALL) -d $(ROCK_LIBDIR)/flake $(ROCK_LUADIR)/flake/commands $(ROCK_LUADIR)/flake/doctor
+	$(INSTALL) -d $(ROCK_LIBDIR)/flake $(ROCK_LUADIR)/flake/commands $(ROCK_LUADIR)/flake/doctor \
+		$(ROCK_LUADIR)/flake/build
 	$(INSTALL) -m 755 $(SO) $(ROCK_LIBDIR)/flake
 	$(INSTALL) -m 644 lua/flake/*.lua $(ROCK_LUADIR)/flake
 	$(INSTALL) -m 644 lua/flake/commands/*.lua $(ROCK_LUADIR)/flake/commands
 	$(INSTALL) -m 644 lua/flake/doctor/*.lua $(ROCK_LUADIR)/flake/doctor
+	$(INSTALL) -m 644 lua/flake/build/*.lua $(ROCK_LUADIR)/flake/build
 
 # Of a repository what is committed, of an unpacked distribution all that was in it.
 DIST := flake-pilot-$(VERSION)

@@ -244,7 +244,8 @@ int plan_make(struct plan *plan, const struct flake *flake, const struct call *c
 	plan->resume = instance->resume;
 	plan->attach = instance->attach;
 	plan->composed = flake->base || flake->layers.n || flake->include_tar.n ||
-			 flake->include_path.n || flake->check_host_dependencies;
+			 flake->include_path.n || flake->check_host_dependencies ||
+			 flake->archives.n;
 	strv_append(&plan->files, &flake->files);
 	take_args(plan, call->args);
 	plan->debug = plan->debug || getenv("PILOT_DEBUG");

@@ -37,6 +37,10 @@ local function verb(name)
   return function(...) return require("shipped.runtimes.podman." .. name)(...) end
 end
 
+local function part(file, name)
+  return function(...) return require("shipped.runtimes.podman." .. file)[name](...) end
+end
+
 return {
   api = 1,
   name = "podman",
@@ -104,12 +108,15 @@ return {
           about = "Replace a flake that exists; never a foreign file." },
         { name = "user-may-override", flag = true,
           about = "Lets users have an own flake of this name, which then wins." },
+        { name = "archive", multiple = true, metavar = "FILE", check = cli.absolute_path,
+          about = "File that holds the image, for where it is missing; as export --package has it."
+        },
         ROOT, USER,
       },
       run = verb "register",
     },
     compose = {
-      about = "Make the one image of a flake that is made of several (launches do it when needed).",
+      about = "Make the one image of a flake's parts, or load it; launches do it when it is due.",
       options = {
         { name = "name", positional = true, about = "Name of the flake." },
         { name = "force", flag = true, about = "Make it anew, though nothing has changed." },
@@ -126,6 +133,8 @@ return {
         { name = "target", positional = true, about = "File or directory, as for mv." },
         { name = "bundle", flag = true,
           about = "One file with image, definition, its .d and includes, for flake-ctl import." },
+        { name = "package", flag = true,
+          about = "For a package: equal images give equal files; base and layers too." },
         ROOT, USER,
       },
       run = verb "export",
@@ -167,6 +176,16 @@ return {
         FORMAT, USER,
       },
       run = verb "update",
+    },
+    prepare = {
+      about = "Get everything that a flake needs (what its package calls).",
+      options = { { name = "name", positional = true, about = "Name of the flake." } },
+      run = part("prepare", "prepare"),
+    },
+    unload = {
+      about = "Take away a flake's images, but none that another flake uses (for its package).",
+      options = { { name = "name", positional = true, about = "Name of the flake." } },
+      run = part("prepare", "unload"),
     },
     show = {
       about = "List containers that flakes have started.",

@@ -54,6 +54,7 @@ static void push_flake(lua_State *L, const struct flake *flake)
 	lu_set_strv(L, "options", &flake->options);
 	lu_set_strv(L, "share", &flake->share);
 	lu_set_strv(L, "layers", &flake->layers);
+	lu_set_strv(L, "archives", &flake->archives);
 	lu_set_strv(L, "unknown", &flake->unknown);
 	lu_set_strv(L, "unknown_at", &flake->unknown_at);
 	lua_createtable(L, 0, 2);

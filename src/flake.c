@@ -221,6 +221,7 @@ void flake_free(struct flake *flake)
 	strv_free(&flake->options);
 	strv_free(&flake->share);
 	strv_free(&flake->layers);
+	strv_free(&flake->archives);
 	strv_free(&flake->include_tar);
 	strv_free(&flake->include_path);
 	strv_free(&flake->unknown);

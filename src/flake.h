@@ -37,6 +37,7 @@ struct flake {
 	size_t napps;
 	struct strv options; // the engine's, as written
 	struct strv layers, include_tar, include_path;
+	struct strv archives; // files that hold the images, for where they are missing
 	char *base;
 	struct strv unknown;	// keys no schema knows
 	struct strv unknown_at; // where: "FILE:LINE" each

@@ -95,6 +95,24 @@ static int get_share(const struct walk *w, const struct node *runtime)
 	return 0;
 }
 
+// The files that hold the images: one as text, or a list. They are the host's, so absolute paths.
+static int get_archives(const struct walk *w, const struct node *map)
+{
+	const struct node *node = doc_get(map, "archive");
+	struct strv *out = &w->flake->archives;
+
+	if (!node || node->type == NODE_NULL)
+		return 0;
+	if (node->type == NODE_SCALAR && strlen(node->value) == node->len)
+		strv_push(out, node->value);
+	else if (get_list(w, map, "archive", out) < 0)
+		return -1;
+	for (size_t i = 0; i < out->n; i++)
+		if (out->v[i][0] != '/')
+			return fail(w, node, "archive", "must be an absolute path");
+	return 0;
+}
+
 // Remembers the keys of map that the schema does not name, as "place.key".
 static void note_unknown(struct flake *flake, const struct node *map, const char *place,
 			 const char *const *known)
@@ -234,11 +252,11 @@ static int read_v1(const struct walk *w)
 {
 	static const char *const top[] = { "version", "container",	   "vm",
 					   "include", "user_may_override", NULL };
-	static const char *const known[] = {
-		"name",		  "target_app_path", "host_app_path",
-		"base_container", "layers",	     "check_host_dependencies",
-		"runtime",	  "path_map",	     NULL
-	};
+	static const char *const known[] = { "name",	      "target_app_path",
+					     "host_app_path", "base_container",
+					     "layers",	      "check_host_dependencies",
+					     "runtime",	      "path_map",
+					     "archive",	      NULL };
 	struct flake *flake = w->flake;
 	struct node *container, *vm;
 
@@ -259,6 +277,7 @@ static int read_v1(const struct walk *w)
 		return fail(w, container, "name", "is missing");
 	if (get_text(w, container, "base_container", &flake->base) < 0 ||
 	    get_list(w, container, "layers", &flake->layers) < 0 ||
+	    get_archives(w, container) < 0 ||
 	    get_bool(w, container, "check_host_dependencies", &flake->check_host_dependencies) <
 		    0 ||
 	    read_v1_runtime(w, container) < 0)
@@ -270,8 +289,9 @@ static int read_v2(const struct walk *w)
 {
 	static const char *const top[] = { "version", "runtime",	   "engine", "static",
 					   "include", "user_may_override", NULL };
-	static const char *const in_runtime[] = { "name", "path_map", "base_layer", "layers",
-						  "user", "instance", "share",	    NULL };
+	static const char *const in_runtime[] = { "name",   "path_map", "base_layer",
+						  "layers", "user",	"instance",
+						  "share",  "archive",	NULL };
 	static const char *const in_engine[] = { "pilot", "args", "params", NULL };
 	struct flake *flake = w->flake;
 	struct node *runtime, *engine;
@@ -291,7 +311,7 @@ static int read_v2(const struct walk *w)
 		return fail(w, engine ? engine : flake->doc, "engine.pilot", "is missing");
 	if (get_text(w, runtime, "user", &flake->user) < 0 ||
 	    get_text(w, runtime, "base_layer", &flake->base) < 0 ||
-	    get_list(w, runtime, "layers", &flake->layers) < 0 ||
+	    get_list(w, runtime, "layers", &flake->layers) < 0 || get_archives(w, runtime) < 0 ||
 	    get_list(w, engine, "args", &flake->options) < 0 ||
 	    get_list(w, flake->doc, "static", &flake->include_tar) < 0 ||
 	    get_instance(w, runtime, &flake->instance) < 0 || get_share(w, runtime) < 0 ||

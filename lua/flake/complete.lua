@@ -23,7 +23,7 @@ function M.commands()
     local command = loader.load("commands", name)
     if command then
       table.insert(found, { path = { name }, about = command.about, options = command.options,
-        words = words_of(command.options) })
+        words = words_of(command.options), linked = command.type == "PACKAGER" })
     end
   end
   for _, name in ipairs(loader.names("runtimes")) do
@@ -31,7 +31,7 @@ function M.commands()
     local verbs = driver and cli.verbs(driver) or {}
     if driver then
       table.insert(found, { path = { name }, about = driver.about, words = { "--help", "--user" },
-        verbs = verbs })
+        verbs = verbs, linked = true })
     end
     for _, verb in ipairs(verbs) do
       local command = driver.commands[verb]
@@ -61,11 +61,11 @@ local function words_line(command)
   return table.concat(words, " ")
 end
 
--- flake-ctl, and flake-ctl-NAME of the engines.
+-- flake-ctl, and flake-ctl-NAME of the engines and packagers.
 local function programs(commands)
   local names = { "flake-ctl" }
   for _, command in ipairs(commands) do
-    if command.verbs then table.insert(names, "flake-ctl-" .. command.path[1]) end
+    if command.linked then table.insert(names, "flake-ctl-" .. command.path[1]) end
   end
   return table.concat(names, " ")
 end

@@ -150,6 +150,16 @@ local function check_runtime(path, driver)
   return true
 end
 
+local function check_builder(path, driver)
+  for _, part in ipairs { "detect", "setup", "compile" } do
+    if type(driver[part]) ~= "function" then
+      return nil, ("%s: the builder has no function '%s'"):format(path, part), "EDRIVER"
+    end
+  end
+  if type(driver.about) == "string" then return true end
+  return nil, path .. ": the builder has no about text", "EDRIVER"
+end
+
 local function check_driver(path, driver, kind)
   if type(driver) ~= "table" then
     return nil, ("%s: must return a table, not a %s"):format(path, type(driver)), "EDRIVER"
@@ -162,6 +172,8 @@ local function check_driver(path, driver, kind)
   local ok, message, code
   if kind == "runtimes" then
     ok, message, code = check_runtime(path, driver)
+  elseif kind == "builders" then
+    ok, message, code = check_builder(path, driver)
   else
     ok, message, code = check_command(path, "the command", driver)
   end

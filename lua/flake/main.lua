@@ -24,8 +24,9 @@ local function complain(ctx, message, hint)
   if hint then ctx.err:write("  ", hint, "\n") end
 end
 
--- Takes the global options in front of the command.
-local function split_globals(args, ctx)
+-- Takes the global options in front of the command. linked: the command is in the program's name,
+-- so that other options are its own.
+local function split_globals(args, ctx, linked)
   local i = 1
   while args[i] and args[i]:sub(1, 1) == "-" do
     local arg = args[i]
@@ -35,6 +36,8 @@ local function split_globals(args, ctx)
       ctx.show = "version"
     elseif arg == "-h" or arg == "--help" then
       ctx.show = "help"
+    elseif linked then
+      break
     else
       return nil, ("unknown option '%s'"):format(arg)
     end
@@ -51,6 +54,7 @@ end
 
 local function run_verb(ctx, program, verb, args)
   local cli = require "flake.cli"
+  if verb.rewrite then args = verb.rewrite(args) end
   local opts = cli.parse(program, verb, args, ctx.out)
   if not opts then return 0 end
   return finish(ctx, verb.run(opts, ctx))
@@ -129,7 +133,7 @@ end
 
 local function run(ctx, argv0, args)
   local linked = base(argv0):match("^flake%-ctl%-([%w_-]+)$")
-  local rest, problem = split_globals(args, ctx)
+  local rest, problem = split_globals(args, ctx, linked)
   if not rest then
     complain(ctx, problem, "see flake-ctl --help")
     return 2

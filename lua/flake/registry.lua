@@ -14,8 +14,8 @@ local yaml = require "flake.yaml"
 local M = {}
 
 local ORDER = { "version", "user_may_override", "include", "tar", "path", "container", "vm", "name",
-  "target_app_path", "host_app_path", "base_container", "check_host_dependencies", "layers",
-  "path_map", "runtime", "runas", "resume", "attach", "share", "podman" }
+  "archive", "target_app_path", "host_app_path", "base_container", "check_host_dependencies",
+  "layers", "path_map", "runtime", "runas", "resume", "attach", "share", "podman" }
 
 --- Directory of the definitions. opts: {root=fake root, user=bool}
 -- Returns the path, or nil, message, code where there is none for this user.

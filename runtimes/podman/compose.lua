@@ -1,9 +1,12 @@
 -- SPDX-License-Identifier: MIT
--- flake-ctl podman compose: one image of a flake's parts, made once. The pilot runs it when its
--- record (src/composed.h) is missing or no longer true.
+-- flake-ctl podman compose: one image of a flake's parts, made once, or loaded from the archives
+-- that the flake brings along. The pilot runs it when its record (src/composed.h) is missing or no
+-- longer true.
 local fs = require "flake.fs"
+local images = require "flake.store"
 local pilot = require "flake.pilot"
 local registry = require "flake.registry"
+local archive = require "shipped.runtimes.podman.archive"
 local build = require "shipped.runtimes.podman.compose_build"
 local host = require "shipped.runtimes.podman.compose_host"
 local parts = require "shipped.runtimes.podman.compose_parts"
@@ -82,18 +85,41 @@ local function compose(flake, opts, ctx)
   end
 end
 
+-- The images of a flake that brings them along; their ids, or nil, message, code.
+local function load_archives(flake, ctx)
+  local held <close>, message, code = archive.lock(flake)
+  if not held then return nil, message, code end
+  if fs.isatty(2) then
+    ctx.err:write(("loading the image of flake '%s' …\n"):format(flake.name))
+  end
+  return archive.ensure(flake, images.of(nil))
+end
+
+-- Returns the id of the image that is launched, or nil, message, code.
+local function make_ready(flake, opts, ctx)
+  local id = not opts.force and pilot.composed_image(flake.name)
+  if id then return id end
+  local ids, message, code = {}, nil, nil
+  if #flake.archives > 0 then ids, message, code = load_archives(flake, ctx) end
+  if not ids then return nil, message, code end
+  if store.is_composed(flake) then return compose(flake, opts, ctx) end
+  local ok
+  ok, message, code = archive.record(flake, ids[1])
+  return ok and ids[1], message, code
+end
+
 --- flake-ctl podman compose
 return function(opts, ctx)
   local flake, message, code = registry.find(opts.name, opts)
   if not flake then return nil, message, code end
-  if not store.is_composed(flake) then
+  if not store.is_composed(flake) and #flake.archives == 0 then
     return nil, ("flake '%s' is one image: there is nothing to compose"):format(flake.name),
       "EUSAGE"
   end
   local held <close>, why, name = lock(flake)
   if not held then return nil, why, name end
-  local id = not opts.force and pilot.composed_image(flake.name)
-  if not id then id, message, code = compose(flake, opts, ctx) end
+  local id
+  id, message, code = make_ready(flake, opts, ctx)
   if not id then return nil, message, code end
   ctx.out:write(id, "\n")
   return 0

@@ -11,6 +11,10 @@ return function(opts, ctx)
     return nil, ("flake '%s' is for engine '%s'"):format(flake.name, flake.engine), "EUSAGE"
   end
   local file_name = opts.bundle and flake.name .. ".flake" or image.file_name(flake.image)
+  if opts.package then
+    local done, why, name = require("shipped.runtimes.podman.package")(flake, opts.target, ctx)
+    return done and 0, why, name
+  end
   local target = image.target_path(opts.target, file_name)
   ctx.err:write(("saving image %s to %s\n"):format(flake.image, target))
   local ok

@@ -39,6 +39,8 @@ local function definition(opts, apps)
       podman = yaml.list(opts.opt),
     },
   }
+  local archives = opts.archive or {}
+  container.archive = #archives > 1 and yaml.list(archives) or archives[1]
   if #apps > 1 then
     container.path_map = {}
     for _, app in ipairs(apps) do container.path_map[app.path] = { exports = app.target } end

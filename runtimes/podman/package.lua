@@ -1,0 +1,37 @@
+-- SPDX-License-Identifier: MIT
+-- flake-ctl podman export --package: the images of a flake as archives; equal images, equal bytes.
+local fs = require "flake.fs"
+local oci = require "flake.oci"
+local process = require "flake.process"
+local progress = require "flake.progress"
+local archive = require "shipped.runtimes.podman.archive"
+
+local function save(reference, dir, err)
+  err:write(("saving image %s\n"):format(reference))
+  -- podman shows its progress on a terminal.
+  local argv = { "podman", "save", "--format", "oci-dir", "--output", dir, "--", reference }
+  if not fs.isatty(2) then table.insert(argv, 3, "--quiet") end
+  local result, message, code = process.run(argv, { stdin = "null", stdout = "null" })
+  if not result then return nil, message, code end
+  if result.code == 0 then return true end
+  return nil, ("podman could not save image '%s'"):format(reference), "EENGINE"
+end
+
+--- Writes target, and target-2 and so on for the images of base and layers.
+-- Returns true, or nil, message, code.
+return function(flake, target, ctx)
+  local temp <close>, why, name = fs.temp_dir({ dir = target:match("^(.*/)") or "./",
+    prefix = ".flake-export" })
+  if not temp then return nil, why, name end
+  for n, reference in ipairs(archive.references(flake)) do
+    local dir = ("%s/%d"):format(temp:path(), n)
+    local ok, message, code = save(reference, dir, ctx.err)
+    if not ok then return nil, message, code end
+    local line <close> = progress.line("packing " .. reference, ctx.err)
+    ok, message, code = oci.pack(dir, n > 1 and ("%s-%d"):format(target, n) or target,
+      archive.name(flake.name, n), progress.bytes(line))
+    if not ok then return nil, message, code end
+    fs.remove_tree(dir)
+  end
+  return true
+end
