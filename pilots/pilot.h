@@ -15,10 +15,11 @@ enum { EXIT_ENGINE = 125, EXIT_REFUSED = 126, EXIT_NOT_FOUND = 127 };
 
 struct plan {
 	char *flake, *command, *engine, *image;
-	char *target;	// program inside; "/": the image's entry point
-	char *user;	// runs as that user; NULL: as the caller
-	char *instance; // NULL: none was named
-	bool tty;	// stdin and stdout are terminals
+	char *target;	  // program inside; "/": the image's entry point
+	char *user;	  // runs as that user; NULL: as the caller
+	char *instance;	  // NULL: none was named
+	char *definition; // tells definitions apart: a hash of all that was merged
+	bool tty;	  // stdin and stdout are terminals
 	bool remove, progress, interactive, skip_missing_volumes, debug; // pilot arguments
 	bool own;	     // from the user's own definitions
 	bool resume, attach; // calls share a running instance
@@ -78,6 +79,10 @@ int plan_find_flake(const char *called, const struct flake_where *where, struct 
 // Makes the plan of a call. A NULL engine leaves argv empty (drivers in Lua launch themselves).
 int plan_make(struct plan *plan, const struct flake *flake, const struct call *call,
 	      const struct engine *engine, struct error *err);
+
+// Where the flake does not share the working directory, and who runs the engine may not reach it,
+// goes to /.
+void plan_leave_directory(const struct plan *plan);
 
 // Gets the plan ready and replaces this process by plan->argv; returns only on failure, or the exit
 // code of a call that ends its instance (%remove), for which we stay. Another user's process gets a

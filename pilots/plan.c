@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <pwd.h>
 
@@ -25,6 +26,7 @@ const struct plan_field plan_fields[] = {
 	FIELD(PLAN_TEXT, true, target),
 	FIELD(PLAN_TEXT, false, user),
 	FIELD(PLAN_TEXT, true, instance),
+	FIELD(PLAN_TEXT, true, definition),
 	FIELD(PLAN_FLAG, true, tty),
 	FIELD(PLAN_FLAG, true, remove),
 	FIELD(PLAN_FLAG, true, progress),
@@ -229,6 +231,13 @@ int plan_find_flake(const char *called, const struct flake_where *where, struct 
 	return 0;
 }
 
+static char *definition_of(const struct flake *flake)
+{
+	cleanup_free char *text = doc_json(flake->doc);
+
+	return xasprintf("%016" PRIx64, text_hash(text));
+}
+
 int plan_make(struct plan *plan, const struct flake *flake, const struct call *call,
 	      const struct engine *engine, struct error *err)
 {
@@ -241,6 +250,7 @@ int plan_make(struct plan *plan, const struct flake *flake, const struct call *c
 	plan->image = xstrdup(flake->image);
 	plan->target = xstrdup(app->target ? app->target : app->path);
 	plan->own = flake->own;
+	plan->definition = definition_of(flake);
 	plan->resume = instance->resume;
 	plan->attach = instance->attach;
 	plan->composed = flake->base || flake->layers.n || flake->include_tar.n ||
@@ -300,8 +310,18 @@ static int run_and_end(const struct plan *plan, const struct engine *engine, str
 	return status.signal ? 128 + status.signal : status.code;
 }
 
+void plan_leave_directory(const struct plan *plan)
+{
+	char path[PATH_MAX];
+	bool reachable = access(".", X_OK) == 0 && getcwd(path, sizeof(path));
+
+	if (!plan->workdir && (plan->user || !reachable) && chdir("/") < 0)
+		return; // the engine says what it misses
+}
+
 int plan_run(struct plan *plan, const struct engine *engine, struct error *err)
 {
+	plan_leave_directory(plan);
 	if (!engine || !plan->argv.n)
 		return error_set(err, ERR_FLAKE, "engine '%s' has no pilot", plan->engine);
 	if (plan->user)

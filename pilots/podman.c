@@ -10,6 +10,7 @@
 #include "podman.h"
 #include "podman_options.h"
 #include "podman_share.h"
+#include "state.h"
 #include "util.h"
 
 // Where podman's --init puts our process 1, and what makes it wait (pilots/init.c).
@@ -31,14 +32,33 @@ static bool volume_is_missing(const char *value)
 	return source && access(source, F_OK) < 0;
 }
 
+// The same of --mount type=bind,source=SRC,…
+static bool mount_is_missing(const char *value)
+{
+	cleanup_free char *fields = xstrdup(value);
+	char *rest = fields, *field;
+	const char *source = NULL;
+	bool bind = false;
+
+	while ((field = strsep(&rest, ","))) {
+		bind |= streq(field, "type=bind");
+		if (str_starts(field, "source=") || str_starts(field, "src="))
+			source = strchr(field, '=') + 1;
+	}
+	return bind && source && source[0] == '/' && access(source, F_OK) < 0;
+}
+
 // Is the option at i a volume whose host path is missing?
 static bool is_missing_volume(const struct strv *options, size_t i)
 {
 	const char *value = podman_option_value(options, i, "volume");
+	const char *mount = podman_option_value(options, i, "mount");
 
-	if (!value && streq(options->v[i], "-v") && i + 1 < options->n)
+	if (streq(options->v[i], "-v") && i + 1 < options->n)
 		value = options->v[i + 1];
-	return value && volume_is_missing(value);
+	else if (str_starts(options->v[i], "-v"))
+		value = options->v[i] + (options->v[i][2] == '=' ? 3 : 2);
+	return (value && volume_is_missing(value)) || (mount && mount_is_missing(mount));
 }
 
 static void add_options(struct strv *argv, const struct plan *plan)
@@ -145,6 +165,15 @@ static void add_terminal(struct strv *argv, const struct plan *plan)
 		strv_push(argv, "-t");
 }
 
+// By what an instance is found again. Behind the definition's options: these win.
+static void add_place(struct strv *argv, const struct place *place)
+{
+	strv_pushf(argv, "--name=%s", place->container);
+	strv_pushf(argv, "--pidfile=%s", place->pidfile);
+	strv_pushf(argv, "--label=" LABEL_KEY "=%s", place->key);
+	strv_pushf(argv, "--label=" LABEL_DEFINITION "=%s", place->definition);
+}
+
 // The app as process of its own container, which others may attach to if it has a name.
 static int compose_run(struct plan *plan, const struct place *place, struct error *err)
 {
@@ -155,12 +184,10 @@ static int compose_run(struct plan *plan, const struct place *place, struct erro
 	strv_push(argv, "run");
 	strv_push(argv, "--rm");
 	add_terminal(argv, plan);
-	if (place) {
-		strv_pushf(argv, "--name=%s", place->container);
-		strv_pushf(argv, "--pidfile=%s", place->pidfile);
-	}
 	if (add_container(argv, plan, init, err) < 0)
 		return -1;
+	if (place)
+		add_place(argv, place);
 	if (!streq(plan->target, "/"))
 		strv_pushf(argv, "--entrypoint=%s", plan->target);
 	strv_push(argv, plan->image);
@@ -181,10 +208,9 @@ static int compose_start(struct plan *plan, const struct place *place, struct er
 	strv_push(argv, "run");
 	strv_push(argv, "--rm");
 	strv_push(argv, "--detach");
-	strv_pushf(argv, "--name=%s", place->container);
-	strv_pushf(argv, "--pidfile=%s", place->pidfile);
 	if (add_container(argv, plan, init, err) < 0)
 		return -1;
+	add_place(argv, place);
 	strv_push(argv, "--entrypoint=" INIT_INSIDE);
 	strv_push(argv, plan->image);
 	strv_push(argv, INIT_HOLD);
@@ -198,10 +224,7 @@ static int add_entry(struct strv *argv, const struct plan *plan, const struct in
 	cleanup_node struct node *entry = NULL;
 
 	if (!instance->entry)
-		return error_set(err, ERR_FLAKE,
-				 "flake '%s': the entry point of its image is unknown: stop the "
-				 "instance",
-				 plan->flake);
+		return 0;
 	// JSON is YAML, but for surrogate pairs.
 	entry = doc_parse(instance->entry, strlen(instance->entry), "entry point", err);
 	if (!entry)
@@ -277,7 +300,8 @@ static struct node *env_of(const struct plan *plan, const struct node *process)
 }
 
 // The OCI runtime itself enters a container in a fraction of podman's time. User, groups, rights,
-// limits and working directory are those of the container's own process.
+// limits and working directory are those of the container's own process. Returns 1 if what we know
+// of that is no use.
 static int exec_by_runtime(struct plan *plan, const struct instance *instance, struct error *err)
 {
 	struct strv *argv = &plan->argv;
@@ -285,8 +309,10 @@ static int exec_by_runtime(struct plan *plan, const struct instance *instance, s
 	cleanup_node struct node *process = NULL;
 	struct node *call;
 
-	process = doc_parse(instance->process, strlen(instance->process), "process", err);
-	if (!process || add_program(&program, plan, instance, err) < 0)
+	process = doc_parse(instance->process, strlen(instance->process), "process", NULL);
+	if (!process || process->type != NODE_MAP)
+		return 1;
+	if (add_program(&program, plan, instance, err) < 0)
 		return -1;
 	call = node_new(NODE_MAP);
 	node_add(call, xstrdup("terminal"), node_scalar("false", 5, true));
@@ -309,6 +335,23 @@ static void compose_attach(struct plan *plan, const struct instance *instance)
 	strv_push(&plan->argv, instance->id);
 }
 
+static int compose_attached(struct plan *plan, const struct place *place, struct error *err)
+{
+	cleanup_instance struct instance instance = { 0 };
+
+	if (place_runs(place, &instance)) {
+		compose_attach(plan, &instance);
+		return 0;
+	}
+	// Nobody's application is ended by somebody else's call.
+	if (instance_load(place->dir, place->key, &instance) > 0)
+		return error_set(err, ERR_FLAKE,
+				 "flake '%s' still runs with another definition: flake-ctl podman "
+				 "stop %s",
+				 plan->flake, plan->flake);
+	return compose_run(plan, place, err);
+}
+
 // Resume and attach: depends on whether the instance runs.
 static int compose_instance(struct plan *plan, struct error *err)
 {
@@ -318,18 +361,19 @@ static int compose_instance(struct plan *plan, struct error *err)
 
 	if (place_open(&place, plan, err) < 0)
 		return -1;
-	runs = instance_load(place.dir, place.key, &instance) > 0;
-	if (plan->attach) {
-		if (!runs)
-			return compose_run(plan, &place, err);
-		compose_attach(plan, &instance);
-		return 0;
-	}
+	if (plan->attach)
+		return compose_attached(plan, &place, err);
+	// What "/" stands for may still have to be found out.
+	runs = place_runs(&place, &instance) && (!streq(plan->target, "/") || instance.entry);
 	if (!runs && compose_start(plan, &place, err) < 0)
 		return -1;
 	// crun exec does not pass on changes of a terminal's size (seen with 1.8).
-	if (runs && !plan->tty && instance.runtime && instance.process)
-		return exec_by_runtime(plan, &instance, err);
+	if (runs && !plan->tty && instance.runtime && instance.process) {
+		int rc = exec_by_runtime(plan, &instance, err);
+
+		if (rc <= 0)
+			return rc;
+	}
 	return exec_by_podman(plan, place.container, &instance, err);
 }
 
@@ -339,12 +383,13 @@ static int find_composed(struct plan *plan, struct error *err)
 {
 	cleanup_free char *dir = paths_exe_dir();
 	cleanup_free char *ctl = dir ? paths_bin_file(dir, "flake-ctl") : NULL;
-	cleanup_free char *image = composed_image(plan->flake, plan->prepared);
+	cleanup_free char *name = state_name(plan->flake, plan->own);
+	cleanup_free char *image = composed_image(name, plan->prepared);
 
 	if (!image) {
 		if (!ctl)
 			return error_set(err, ENOENT, "cannot find flake-ctl");
-		image = composed_name(plan->flake);
+		image = composed_name(name);
 		strv_push(&plan->prepare, ctl);
 		strv_push(&plan->prepare, "podman");
 		strv_push(&plan->prepare, "compose");

@@ -3,17 +3,25 @@
 #pragma once
 
 #include "error.h"
+#include "instance.h"
 #include "pilot.h"
+
+#define LABEL_DEFINITION "flake-pilot.definition"
+#define LABEL_KEY "flake-pilot.key"
 
 // Names and files of an instance. Zero-initialise, dir to -1.
 struct place {
-	int dir;	 // the state directory
-	char *key;	 // of its files there
-	char *container; // name of the container
-	char *pidfile;	 // podman writes it
+	int dir;	  // the state directory
+	char *key;	  // of its files there
+	char *container;  // name of the container
+	char *pidfile;	  // podman writes it
+	char *definition; // what an instance is of: the plan's definition, and its composed image
 };
 
 int place_open(struct place *place, const struct plan *plan, struct error *err);
+// Does the instance run, and is it of this definition? Fills instance if so.
+bool place_runs(const struct place *place, struct instance *instance);
+
 void place_close(struct place *place);
 #define cleanup_place __attribute__((cleanup(place_close)))
 

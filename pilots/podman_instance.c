@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -14,15 +15,30 @@
 
 int place_open(struct place *place, const struct plan *plan, struct error *err)
 {
-	cleanup_free char *path = NULL;
+	cleanup_free char *path = NULL, *name = NULL;
 
 	place->dir = state_open(&path, err);
 	if (place->dir < 0)
 		return -1;
-	place->key = state_key(plan->flake, plan->instance);
+	name = state_name(plan->flake, plan->own);
+	// The application that calls attach to is that of one command.
+	place->key = state_key(name, plan->instance, plan->attach ? plan->command : NULL);
 	place->container = xasprintf("flake-%s", place->key);
 	place->pidfile = xasprintf("%s/%s.pid", path, place->key);
+	place->definition = plan->composed ? xasprintf("%s-%016" PRIx64, plan->definition,
+						       text_hash(plan->image))
+					   : xstrdup(plan->definition);
 	return 0;
+}
+
+bool place_runs(const struct place *place, struct instance *instance)
+{
+	if (instance_load(place->dir, place->key, instance) <= 0)
+		return false;
+	if (instance->definition && streq(instance->definition, place->definition))
+		return true;
+	instance_free(instance);
+	return false;
 }
 
 void place_close(struct place *place)
@@ -32,6 +48,7 @@ void place_close(struct place *place)
 	free(place->key);
 	free(place->container);
 	free(place->pidfile);
+	free(place->definition);
 	*place = (struct place){ .dir = -1 };
 }
 
@@ -157,6 +174,7 @@ static int record(const struct plan *plan, const struct place *place, struct ins
 		  struct error *err)
 {
 	instance->start = instance_start_time(instance->pid);
+	instance->definition = xstrdup(place->definition);
 	if (!instance->start)
 		return error_set(err, ERR_FLAKE, "the instance of flake '%s' ended at once",
 				 plan->flake);
@@ -167,15 +185,17 @@ static int record(const struct plan *plan, const struct place *place, struct ins
 	return instance_save(place->dir, place->key, instance, err);
 }
 
-// Is there a container although we know of none (our state was wiped, podman was killed)? One that
-// runs is taken over, any other is removed. Returns 1 if it was taken over.
+// Is there a container although we know of none (our state was wiped, podman was killed)? One of
+// the same definition that runs is taken over, any other is removed. Returns 1 if it was taken
+// over.
 static int adopt(const struct plan *plan, const struct place *place, struct error *err)
 {
 	const char *const inspect[] = { "podman",
 					"container",
 					"inspect",
 					"--format",
-					"{{.State.Running}} {{.State.Pid}} {{.Id}}",
+					"{{.State.Running}} {{.State.Pid}} {{.Id}} "
+					"{{index .Config.Labels \"" LABEL_DEFINITION "\"}}",
 					place->container,
 					NULL };
 	const char *const remove[] = {
@@ -183,14 +203,14 @@ static int adopt(const struct plan *plan, const struct place *place, struct erro
 	};
 	cleanup_instance struct instance instance = { 0 };
 	cleanup_free char *out = NULL;
-	char id[65];
+	char id[65], definition[80];
 	int rc = run(inspect, true, &out, err);
 
 	if (rc != 0)
 		return rc < 0 ? -1 : 0;
 	// podman calls a container running whose conmon was killed, until somebody looks closer.
-	if (sscanf(out, "true %d %64s", &instance.pid, id) == 2 &&
-	    instance_start_time(instance.pid)) {
+	if (sscanf(out, "true %d %64s %79s", &instance.pid, id, definition) == 3 &&
+	    streq(definition, place->definition) && instance_start_time(instance.pid)) {
 		instance.id = xstrdup(id);
 		return record(plan, place, &instance, err) < 0 ? -1 : 1;
 	}
@@ -205,6 +225,13 @@ static pid_t read_pid(const char *path)
 	return fd >= 0 && read(fd, text, sizeof(text) - 1) > 0 ? (pid_t)atoi(text) : 0;
 }
 
+static bool container_exists(const struct place *place)
+{
+	const char *const argv[] = { "podman", "container", "exists", place->container, NULL };
+
+	return run(argv, true, NULL, NULL) == 0;
+}
+
 static int start(const struct plan *plan, const struct place *place, struct error *err)
 {
 	cleanup_instance struct instance instance = { 0 };
@@ -213,6 +240,14 @@ static int start(const struct plan *plan, const struct place *place, struct erro
 
 	unlink(place->pidfile);
 	rc = run((const char *const *)plan->start.v, false, &out, err);
+	// A pilot that was killed may have left podman at work on the same container.
+	if (rc > 0 && container_exists(place)) {
+		rc = adopt(plan, place, err);
+		if (rc != 0)
+			return rc < 0 ? -1 : 0;
+		free(steal_ptr(&out));
+		rc = run((const char *const *)plan->start.v, false, &out, err);
+	}
 	if (rc > 0)
 		return error_set(err, ERR_FLAKE, "the instance of flake '%s' did not start",
 				 plan->flake);
@@ -229,9 +264,13 @@ static int is_there(const struct plan *plan, const struct place *place, struct e
 {
 	cleanup_instance struct instance instance = { 0 };
 
-	if (instance_load(place->dir, place->key, &instance) > 0)
-		return 1;
-	return adopt(plan, place, err);
+	if (!place_runs(place, &instance))
+		return adopt(plan, place, err);
+	if (plan->resume && streq(plan->target, "/") && !instance.entry &&
+	    (find_entry(plan, &instance, err) < 0 ||
+	     instance_save(place->dir, place->key, &instance, err) < 0))
+		return -1;
+	return 1;
 }
 
 int podman_start(const struct plan *plan, struct error *err)
@@ -312,10 +351,16 @@ int podman_attach(struct plan *plan, int (*compose)(struct plan *, struct error 
 int podman_end(const struct plan *plan, struct error *err)
 {
 	cleanup_place struct place place = { .dir = -1 };
+	cleanup_fd int lock = -1;
 	int rc;
 
 	if (place_open(&place, plan, err) < 0)
 		return -1;
+	// Forgotten first, and under the lock: who calls now waits, and starts it anew.
+	lock = state_lock(place.dir, place.key, err);
+	if (lock < 0)
+		return -1;
+	instance_forget(place.dir, place.key);
 	{
 		const char *const argv[] = { "podman",	 "rm",	     "--force",
 					     "--ignore", "--time=2", place.container,
@@ -323,7 +368,6 @@ int podman_end(const struct plan *plan, struct error *err)
 
 		rc = run(argv, false, NULL, err);
 	}
-	instance_forget(place.dir, place.key);
 	if (rc > 0)
 		return error_set(err, ERR_FLAKE, "cannot end the instance of flake '%s'",
 				 plan->flake);

@@ -70,10 +70,30 @@ static int add_mount(struct plan *plan, const char *mode, const char *path, stru
 // Would the host's directory hide what makes the image work?
 static bool hides_system(const char *path)
 {
-	static const char *const exact[] = { "/",      "/usr",	  "/bin", "/sbin", "/etc",
-					     "/run",   "/var",	  "/opt", "/lib",  "/lib32",
-					     "/lib64", "/libx32", NULL };
-	static const char *const whole[] = { "/proc", "/sys", "/dev", NULL };
+	static const char *const exact[] = { "/", "/run", "/var", "/opt", "/usr/local", NULL };
+	static const char *const whole[] = { "/proc",
+					     "/sys",
+					     "/dev",
+					     "/etc",
+					     "/bin",
+					     "/sbin",
+					     "/lib",
+					     "/lib32",
+					     "/lib64",
+					     "/libx32",
+					     "/usr/bin",
+					     "/usr/sbin",
+					     "/usr/lib",
+					     "/usr/lib32",
+					     "/usr/lib64",
+					     "/usr/libx32",
+					     "/usr/libexec",
+					     "/usr/include",
+					     "/usr/share",
+					     "/usr/local/bin",
+					     "/usr/local/sbin",
+					     "/usr/local/lib",
+					     NULL };
 
 	for (size_t i = 0; exact[i]; i++)
 		if (streq(path, exact[i]))
@@ -81,9 +101,7 @@ static bool hides_system(const char *path)
 	for (size_t i = 0; whole[i]; i++)
 		if (is_within(path, whole[i]))
 			return true;
-	// /usr/bin and its neighbours, which is what /bin is on most hosts.
-	return str_starts(path, "/usr/") && !strchr(path + strlen("/usr/"), '/') &&
-	       !streq(path, "/usr/src");
+	return streq(path, "/usr");
 }
 
 static int add_directory(struct plan *plan, const char *dir, struct error *err)

@@ -30,6 +30,12 @@ static void push_apps(lua_State *L, const struct flake *flake)
 	}
 }
 
+static void set_state_name(lua_State *L, const struct flake *flake)
+{
+	lua_pushfstring(L, "%s%s", flake->own ? "~" : "", flake->name);
+	lua_setfield(L, -2, "state_name");
+}
+
 static void push_flake(lua_State *L, const struct flake *flake)
 {
 	const struct flake_app *app = flake_app_of(flake, flake->command);
@@ -48,6 +54,7 @@ static void push_flake(lua_State *L, const struct flake *flake)
 	lu_set_bool(L, "resume", instance->resume);
 	lu_set_bool(L, "attach", instance->attach);
 	lu_set_bool(L, "own", flake->own);
+	set_state_name(L, flake);
 	lu_set_bool(L, "user_may_override", flake->user_may_override);
 	lu_set_bool(L, "check_host_dependencies", flake->check_host_dependencies);
 	lu_set_strv(L, "files", &flake->files);

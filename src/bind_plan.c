@@ -145,6 +145,8 @@ static struct plan *check_plan(lua_State *L, int idx)
 		else
 			read_strv(L, idx, f->name, member);
 	}
+	if (!plan->definition)
+		plan->definition = xstrdup("");
 	if (!plan->flake || !plan->engine || !plan->image || !plan->target)
 		luaL_error(L, "a plan needs flake, engine, image and target");
 	return plan;
@@ -190,6 +192,7 @@ static int l_ready(lua_State *L)
 	struct plan *plan = check_plan(L, 1);
 	const struct engine *engine = engine_of(plan, &err);
 
+	plan_leave_directory(plan);
 	if (!engine || (!plan->user && engine->ready && engine->ready(plan, &err) < 0))
 		return lu_fail(L, &err);
 	push_plan(L, plan);

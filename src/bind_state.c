@@ -88,36 +88,23 @@ static int l_record_composed(lua_State *L)
 	return 1;
 }
 
-// The state directory as descriptor, the key of (flake, instance) in a box on the stack.
-static int open_state(lua_State *L, const char **key, struct error *err)
-{
-	const char *flake = luaL_checkstring(L, 1), *instance = luaL_optstring(L, 2, NULL);
-	void **box = lu_box(L, free);
-
-	*box = state_key(flake, instance);
-	*key = *box;
-	return state_open(NULL, err);
-}
-
 static int l_instance(lua_State *L)
 {
+	const char *key = luaL_checkstring(L, 1);
+	void **box = lu_box(L, destroy_instance);
+	struct instance *instance = xcalloc(1, sizeof(*instance));
 	struct error err = { 0 };
-	struct instance *instance;
-	const char *key;
-	void **box;
 	int dir, runs;
 
-	lua_settop(L, 2);
-	box = lu_box(L, destroy_instance);
-	*box = instance = xcalloc(1, sizeof(*instance));
-	dir = open_state(L, &key, &err);
+	*box = instance;
+	dir = state_open(NULL, &err);
 	if (dir < 0)
 		return lu_fail(L, &err);
 	runs = instance_load(dir, key, instance);
 	close(dir);
 	if (!runs)
 		return 0;
-	lua_createtable(L, 0, 3);
+	lua_createtable(L, 0, 2);
 	lua_pushstring(L, instance->id);
 	lua_setfield(L, -2, "id");
 	lua_pushinteger(L, instance->pid);
@@ -127,9 +114,9 @@ static int l_instance(lua_State *L)
 
 static int l_forget_instance(lua_State *L)
 {
+	const char *key = luaL_checkstring(L, 1);
 	struct error err = { 0 };
-	const char *key;
-	int dir = open_state(L, &key, &err);
+	int dir = state_open(NULL, &err);
 
 	if (dir < 0)
 		return lu_fail(L, &err);

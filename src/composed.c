@@ -42,12 +42,13 @@ char *composed_name(const char *flake)
 			out += sprintf(out, "_%02x", c);
 	}
 	*out = '\0';
+	state_shorten(name);
 	return xasprintf("localhost/flake-pilot/f%s", name);
 }
 
 static char *file_name(const char *flake)
 {
-	cleanup_free char *key = state_key(flake, NULL);
+	cleanup_free char *key = state_key(flake, NULL, NULL);
 
 	return xasprintf("%s.image", key);
 }

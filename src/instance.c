@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The file: lines "id TEXT", "runtime PATH", "process JSON", "entry JSON", "pid N", "start N".
+// The file: lines "id TEXT", "runtime PATH", "process JSON", "definition TEXT", "entry JSON", "pid
+// N", "start N".
 #include "instance.h"
 
 #include <errno.h>
@@ -54,6 +55,8 @@ static void read_line(struct instance *out, char *line)
 		out->runtime = xstrdup(value);
 	else if (streq(line, "process") && !out->process)
 		out->process = xstrdup(value);
+	else if (streq(line, "definition") && !out->definition)
+		out->definition = xstrdup(value);
 	else if (streq(line, "entry") && !out->entry)
 		out->entry = xstrdup(value);
 	else if (streq(line, "pid") && number(value, &n) && n <= 1 << 30)
@@ -95,6 +98,7 @@ int instance_save(int dir, const char *key, const struct instance *instance, str
 	add_line(&lines, "id", instance->id);
 	add_line(&lines, "runtime", instance->runtime);
 	add_line(&lines, "process", instance->process);
+	add_line(&lines, "definition", instance->definition);
 	add_line(&lines, "entry", instance->entry);
 	strv_pushf(&lines, "pid %d\nstart %llu\n", (int)instance->pid, instance->start);
 	text = strv_join(&lines, &len);
@@ -113,6 +117,7 @@ void instance_free(struct instance *instance)
 	free(instance->id);
 	free(instance->runtime);
 	free(instance->process);
+	free(instance->definition);
 	free(instance->entry);
 	*instance = (struct instance){ 0 };
 }

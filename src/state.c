@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 
@@ -115,13 +116,30 @@ static char *encode(char *out, const char *text)
 	return out;
 }
 
-char *state_key(const char *flake, const char *instance)
+char *state_name(const char *flake, bool own)
 {
-	size_t size = 3 * (strlen(flake) + (instance ? strlen(instance) : 0)) + 3;
-	char *key = xmalloc(size), *end = encode(key, flake);
+	return xasprintf("%s%s", own ? "~" : "", flake);
+}
 
-	if (instance)
-		encode(stpcpy(end, "__"), instance);
+void state_shorten(char *key)
+{
+	uint64_t hash = text_hash(key);
+
+	if (strlen(key) > STATE_KEY_MAX)
+		sprintf(key + STATE_KEY_MAX - 17, "-%016" PRIx64, hash);
+}
+
+char *state_key(const char *name, const char *instance, const char *command)
+{
+	size_t size =
+		strlen(name) + (instance ? strlen(instance) : 0) + (command ? strlen(command) : 0);
+	char *key = xmalloc(3 * size + 5), *end = encode(key, name);
+
+	if (instance || command)
+		end = encode(stpcpy(end, "__"), instance ? instance : "");
+	if (command)
+		encode(stpcpy(end, "__"), command);
+	state_shorten(key);
 	return key;
 }
 

@@ -124,3 +124,12 @@ int write_fd_all(int fd, const char *data, size_t len)
 	}
 	return 0;
 }
+
+uint64_t text_hash(const char *text)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+	for (; *text; text++)
+		hash = (hash ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
+	return hash;
+}

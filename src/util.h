@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,3 +87,7 @@ int read_fd_all(int fd, size_t limit, char **out, size_t *len, struct error *err
 
 // Writes everything; returns 0, or -1 with errno set.
 int write_fd_all(int fd, const char *data, size_t len);
+
+// FNV-1a, 64 bit (Fowler, Noll, Vo): tells texts apart; no defence against who wants two to
+// collide.
+uint64_t text_hash(const char *text);

@@ -254,7 +254,7 @@ static void test_state_directory_must_be_ours_alone(void **state)
 static void test_state_files(void **state)
 {
 	cleanup_fd int dir = state_open(NULL, NULL);
-	cleanup_free char *key = state_key("a_b c", "x"), *text = NULL;
+	cleanup_free char *key = state_key("a_b c", "x", NULL), *text = NULL;
 	size_t len;
 
 	(void)state;
