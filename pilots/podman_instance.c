@@ -300,7 +300,7 @@ static void watch(const struct plan *plan, const struct place *place, pid_t engi
 		nanosleep(&pause, NULL);
 		instance.pid = read_pid(place->pidfile);
 	} while (instance.pid <= 0 && instance_start_time(engine) == began);
-	unlink(place->pidfile);
+	// The file stays: conmon reads it, too, and nobody tells us when.
 	if (instance.pid > 0)
 		record(plan, place, &instance, NULL);
 }

@@ -137,6 +137,29 @@ check "with the reason" err_has "$state: it must be yours alone"
 chmod 700 $state
 flake-ctl podman stop --all >/dev/null
 
+# An instance belongs to a definition.
+fres -c 'echo up' >/dev/null </dev/null
+echo 'container: {runtime: {podman: ["--net none", "--env CHANGED=yes"]}}' >/usr/share/flakes/fres.d/10.yaml
+run fres -c 'echo $CHANGED'
+check "a changed definition gets a new instance" out_is yes
+check "in place of the old one" [ "$(containers fres)" = 1 ]
+rm /usr/share/flakes/fres.d/10.yaml
+flake fnamed /bin/sh --resume --opt "--name own-name"
+run fnamed -c 'echo one'
+rm -rf $state
+run fnamed -c 'echo two'
+check "a name among the options breaks nothing" [ "$(cat "$out")" = two -a "$(containers fnamed)" = 1 ]
+for wait in 0 0.02 0.05 0.1 0.2; do
+	flake-ctl podman stop fres >/dev/null 2>&1
+	fres -c 'echo killed' >/dev/null 2>&1 </dev/null & pid=$!
+	sleep $wait
+	kill -9 $pid 2>/dev/null
+	wait $pid 2>/dev/null
+	run fres -c 'echo after'
+	check "kill -9 of the first call after $wait s: the next works" [ "$(cat "$out")" = after -a "$(containers fres)" = 1 ]
+done
+flake-ctl podman stop --all >/dev/null
+
 # The image's own entry point, programs that are not there, an image that is not there.
 podman import --change 'ENTRYPOINT ["/bin/echo","entry point"]' --change 'CMD ["its own"]' - localhost/entry < <(tar -C "$T/tree" -c .) >/dev/null 2>&1
 flake-ctl podman register --force --container localhost/entry --app /usr/bin/fentry --target / --resume --opt "--net none"
@@ -177,6 +200,16 @@ wait $second
 run fatt -c 'echo new; exit 4'
 check "after its end a call starts anew, with its own arguments" [ "$rc" = 4 -a "$(cat "$out")" = new ]
 
+printf 'version: 2\nruntime:\n  name: %s\n  instance: attach\n  path_map: {/usr/bin/fone: {exports: /bin/sh}, /usr/bin/fother: {exports: /bin/echo}}\nengine: {pilot: podman, args: ["--net none"]}\n' "$IMAGE" >/usr/share/flakes/fone.yaml
+ln -sf fone.yaml /usr/share/flakes/fother.yaml
+ln -sf /usr/bin/podman-pilot /usr/bin/fone; ln -sf /usr/bin/podman-pilot /usr/bin/fother
+fone -c 'echo up; sleep 5' >"$T/att" 2>&1 </dev/null & pid=$!
+wait_for grep -q up "$T/att"
+run fother another
+check "each command of an attach flake has an application of its own" out_is another
+kill $pid; wait $pid 2>/dev/null
+rm /usr/bin/fone /usr/bin/fother /usr/share/flakes/fone.yaml /usr/share/flakes/fother.yaml
+
 # Hooks, also around instances.
 mkdir -p /etc/flakes/hooks/launch.d /etc/flakes/hooks/exit.d
 echo 'return function(event) event.env.HOOKED = "yes"; table.insert(event.args, "added") end' >/etc/flakes/hooks/launch.d/a.lua
@@ -205,6 +238,17 @@ check "by one exec, without podman" bash -c "grep -q '^crun ' '$out'"
 run runuser -u ann -- flake-ctl podman stop --all
 check "he stops it" out_has "stopped fres"
 runuser -u ann -- podman system migrate >/dev/null 2>&1
+flake fann /bin/sh --run-as ann
+flake fannres /bin/sh --run-as ann --resume
+chmod 700 "$T/into" 2>/dev/null || mkdir -m 700 "$T/into"
+run bash -c "cd '$T/into' && fann -c 'echo from a closed directory'"
+check "another user need not reach the caller's directory" out_is "from a closed directory"
+run bash -c "cd '$T/into' && fannres -c 'echo first' && fannres -c 'echo later'"
+check "nor for an instance" [ "$(tr '\n' ' ' <"$out")" = "first later " ]
+runuser -u ann -- flake-ctl podman stop --all >/dev/null
+run runuser -u ann -- bash -c "mkdir -p /home/ann/gone && cd /home/ann/gone && rmdir /home/ann/gone && fres -c 'echo works'"
+check "a directory that is gone is no obstacle" out_is works
+runuser -u ann -- flake-ctl podman stop --all >/dev/null
 flake fsudo /bin/sh --resume --run-as root
 run runuser -u ann -- fsudo -c 'echo no'
 check "without sudo's leave nobody runs as root" [ "$rc" != 0 -a "$(containers fsudo)" = 0 ]

@@ -284,7 +284,8 @@ exec "$@"]]):format(place.bin, place.root, pids))
     assert.are.equal(9, (run({ foo, "b" })))
     assert.are.same({ code = 7 }, proc:wait(20))
     local lines = calls()
-    assert.matches("^podman run %-%-rm %-i .* %-%-name=flake%-foo____foo %-%-pidfile=.* img a$", lines[2])
+    assert.matches("^podman run %-%-rm %-i .* %-%-name=flake%-foo____foo %-%-pidfile=.* img a$",
+      lines[2])
     assert.are.equal("podman attach flake-foo____foo", table.remove(lines))
   end)
 
