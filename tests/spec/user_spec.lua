@@ -156,6 +156,26 @@ describe("user mode", function()
       assert.are.equal("EFLAKE", (select(3, image())))
     end)
 
+    it("says why the user's own is refused, once", function()
+      local function refused(what)
+        local _, message, code = image()
+        assert.are.equal("EPERM", code)
+        assert.matches("refusing " .. place.root .. what .. ": others can write", message, 1, true)
+        assert.are.equal(1, select(2, message:gsub("not permitted", "")))
+      end
+      fs.chmod(place.root .. "/own/x.yaml", 438)
+      refused("/own/x.yaml")
+      fs.chmod(place.root .. "/own/x.yaml", 420)
+      fs.chmod(place.root .. "/own", 511)
+      refused("/own")
+      fs.chmod(place.root .. "/own", 493)
+      -- Whoever can write to ~/.flakes can exchange the directory below it.
+      fs.chmod(place.root, 511)
+      refused("")
+      place:put("/usr/share/flakes/x.yaml", "container: {name: sys}\nuser_may_override: true")
+      refused("")
+    end)
+
     it("runs an own flake as the caller only", function()
       local other = fs.getuid() == 0 and "nobody" or "root"
       place:put("/own/x.yaml", ("container: {name: mine, runtime: {runas: %s}}"):format(other))
