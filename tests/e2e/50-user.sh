@@ -166,6 +166,17 @@ chown bob $own/flakes/hello.yaml
 run as ann hello x
 check "one that belongs to somebody else, too" rc_is 126
 chown ann $own/flakes/hello.yaml
+for dir in $own/flakes $own; do
+	mode=$(stat -c %a $dir)
+	chmod 777 $dir
+	run as ann hello x
+	check "so is one in a directory that others can write: $dir" [ "$rc" = 126 ]
+	check "and that is what is said" err_has "refusing $dir: others can write to it"
+	chmod $mode $dir
+done
+run as ann env SUDO_UID=0 flake-ctl list --user
+check "through sudo there are no own flakes" rc_is 2
+check "which is said" err_has "through sudo"
 
 run as ann flake-ctl podman --user export --bundle hello /home/ann/hello.flake
 check "export --bundle of an own flake" rc_is 0

@@ -120,6 +120,16 @@ describe("user mode", function()
     end
   end)
 
+  it("is nothing through sudo, which is said", function()
+    become_user()
+    process.setenv("SUDO_UID", "0")
+    local code, _, err = place:ctl("list", "--user")
+    process.setenv("SUDO_UID", nil)
+    assert.are.equal(2, code)
+    assert.matches("through sudo.*env %-%-unset=SUDO_UID", err)
+    assert.is_nil(err:find("root has", 1, true))
+  end)
+
   describe("the pilot's look-up", function()
     before_each(function()
       place:put("/own/x.yaml", "container: {name: mine}")
