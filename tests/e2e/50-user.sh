@@ -50,7 +50,9 @@ sed -i /ann/d /etc/subuid /etc/subgid
 run as ann flake-ctl init --user
 check "init --user without subordinate ids fails" rc_is 1
 check "it names the files" out_has "no range for you in /etc/subuid and /etc/subgid"
-check "and the remedy" out_has "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 ann"
+free=$(awk -F: 'BEGIN { m = 100000 } $2 + $3 > m { m = $2 + $3 } END { print m "-" m + 65535 }' /etc/subuid /etc/subgid)
+check "and the remedy, with ids that nobody has" out_has "usermod --add-subuids $free --add-subgids $free ann"
+check "bob has those of before" [ "${free%%-*}" -gt 100000 ]
 run as ann flake-ctl doctor
 check "so does doctor" out_has "no range for you in /etc/subuid and /etc/subgid"
 check "doctor calls it serious" rc_is 1

@@ -260,6 +260,26 @@ describe("user mode", function()
       assert.are.equal("serious", (finding("newuidmap is missing")))
     end)
 
+    it("proposes subordinate ids that nobody has", function()
+      local host = require "flake.doctor.host"
+      local joe = { name = "joe", uid = 4711 }
+      place:put("/etc/subuid", "ann:100000:65536\n")
+      place:put("/etc/subgid", "ann:200000:65536\nbob:100:10\n")
+      local what, remedy = host.missing_ids(joe, place.root .. "/etc")
+      assert.matches("one uid only", what)
+      assert.matches("usermod --add-subuids 265536-331071 --add-subgids 265536-331071 joe", remedy,
+        1, true)
+      place:put("/etc/subuid", "4711:100000:65536\n")
+      what, remedy = host.missing_ids(joe, place.root .. "/etc")
+      assert.is_nil(what:find("subuid", 1, true))
+      assert.matches("usermod --add-subgids 265536-331071 joe", remedy, 1, true)
+      place:put("/etc/subgid", "joe:165536:65536\n")
+      assert.is_nil((host.missing_ids(joe, place.root .. "/etc")))
+      for _, name in ipairs { "subuid", "subgid" } do fs.unlink(place.root .. "/etc/" .. name) end
+      assert.matches("--add-subuids 100000-165535", select(2, host.missing_ids(joe, place.root
+        .. "/etc")), 1, true)
+    end)
+
     it("knows the remedy for a pause process that is gone", function()
       place:stand_in("podman",
         "echo 'Error: cannot re-exec process to join the existing user namespace' >&2; exit 125")
