@@ -253,3 +253,21 @@ run as ann sysfsh -c 'echo system again'
 check "without own definition the system's runs" out_is "system again"
 run flake-ctl podman register --user-may-override --user --container x --app /x
 check "the permission is not the user's to give" rc_is 2
+
+# Where anyone can make a directory, bob has made what should be ann's.
+flake sysres /bin/echo --resume
+uid=$(id -u ann)
+rm -rf /run/flakes/$uid
+as bob mkdir -p /run/flakes/$uid/x
+as bob touch /tmp/flakes-$uid
+run as ann sysres blocked
+check "a state directory that somebody else made is refused" rc_is 126
+check "with the way out" err_has "as root: flake-ctl init --force"
+run as ann flake-ctl doctor
+check "doctor names it" out_has "/run/flakes/$uid is user $(id -u bob)'s"
+run flake-ctl doctor
+check "to root, too" out_has "/run/flakes/$uid is user $(id -u bob)'s"
+run flake-ctl init --force
+check "init --force takes it away" [ ! -e /run/flakes/$uid -a ! -e /tmp/flakes-$uid ]
+run as ann sysres free
+check "and all is well again" out_is free
