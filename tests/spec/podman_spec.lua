@@ -382,6 +382,27 @@ describe("flake-ctl podman", function()
       assert.matches("exclude each other", err)
     end)
 
+    it("are refused with options that make them impossible", function()
+      local function try(option, how)
+        local code, _, err = register("--force", "--container", "i", "--app", "/usr/bin/x",
+          how or "--resume", "--opt", option)
+        return code, err
+      end
+      for _, option in ipairs { "--pid host", "--pid=host", "\\--pid=container:x", "--init=false",
+        "--env A=B --init=0", "--systemd=always", "--systemd always", "--init-path /sbin/tini",
+        "--init-path=/sbin/tini" } do
+        local code, err = try(option)
+        assert.are.equal(2, code, option)
+        assert.matches("%-%-resume excludes the option '%-%-[ips]", err)
+      end
+      assert.matches("'--pid=host': process 1", select(2, try("--pid host")), 1, true)
+      for _, option in ipairs { "--pid private", "--init", "--init=true", "--systemd=true",
+        "--pid %PID_MODE", "--pids-limit 5", "--env PID=host" } do
+        assert.are.equal(0, (try(option)), option)
+      end
+      assert.are.equal(0, (try("--pid host", "--attach")))
+    end)
+
     it("end with stop, by flake and by name", function()
       local code, out = place:ctl("podman", "stop", "foo")
       assert.are.same({ 0, "stopped foo\nstopped foo @one\n" }, { code, out })
