@@ -271,3 +271,14 @@ run flake-ctl init --force
 check "init --force takes it away" [ ! -e /run/flakes/$uid -a ! -e /tmp/flakes-$uid ]
 run as ann sysres free
 check "and all is well again" out_is free
+
+# Instances and images of a flake that runs as ann are in ann's store.
+flake asann /bin/echo --run-as ann --resume
+run env -C / asann up
+check "a flake that runs as a user has an instance" out_is up
+run flake-ctl podman remove --app /usr/bin/asann
+check "root's remove sees it" rc_is 1
+check "and says who ends it" err_has "sudo --user=ann flake-ctl podman stop asann"
+run flake-ctl podman remove --force --app /usr/bin/asann
+check "with --force it removes the flake" rc_is 0
+check "and the instance" [ -z "$(as ann podman ps -aq --filter label=flake-pilot.flake=asann)" ]
