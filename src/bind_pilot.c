@@ -22,10 +22,16 @@ static void push_apps(lua_State *L, const struct flake *flake)
 {
 	lua_createtable(L, (int)flake->napps, 0);
 	for (size_t i = 0; i < flake->napps; i++) {
-		lua_createtable(L, 0, 3);
-		lu_set_string(L, "path", flake->apps[i].path);
-		lu_set_string(L, "target", flake->apps[i].target);
-		lu_set_string(L, "user", flake->apps[i].user);
+		const struct flake_app *app = &flake->apps[i];
+		const struct flake_instance *instance =
+			app->instance ? app->instance : &flake->instance;
+
+		lua_createtable(L, 0, 5);
+		lu_set_string(L, "path", app->path);
+		lu_set_string(L, "target", app->target);
+		lu_set_string(L, "user", app->user ? app->user : flake->user);
+		lu_set_bool(L, "resume", instance->resume);
+		lu_set_bool(L, "attach", instance->attach);
 		lua_rawseti(L, -2, (lua_Integer)i + 1);
 	}
 }

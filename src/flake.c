@@ -97,6 +97,15 @@ static char *name_of_definition(const char *path, const char *name)
 	return xstrdup(name);
 }
 
+// Who can write to ~/.flakes can put another directory in the place of that with the definitions.
+static int check_root(const char *dir, struct error *err)
+{
+	const char *slash = strrchr(dir, '/');
+	cleanup_free char *root = xstrndup(dir, slash ? (size_t)(slash - dir) : 0);
+
+	return *root ? check_owner(root, err) : 0;
+}
+
 static int load_from(const char *dir, const char *name, struct flake *flake, struct error *err)
 {
 	cleanup_free char *path = xasprintf("%s/%s.yaml", dir, name);
@@ -104,7 +113,7 @@ static int load_from(const char *dir, const char *name, struct flake *flake, str
 
 	if (access(path, F_OK) < 0)
 		return error_set(err, errno, "cannot read %s", path);
-	if (check_owner(dir, err) < 0)
+	if (check_owner(dir, err) < 0 || (flake->own && check_root(dir, err) < 0))
 		return -1;
 	flake->name = name_of_definition(path, name);
 	flake->command = xstrdup(name);
@@ -126,11 +135,12 @@ static char *own_dir(const struct flake_where *where)
 	return root ? xasprintf("%s/flakes", root) : NULL;
 }
 
-static bool defines(const char *dir, const char *name)
+// Is one there, or kept from being seen? Such a one must not be passed over.
+static bool may_define(const char *dir, const char *name)
 {
 	cleanup_free char *path = xasprintf("%s/%s.yaml", dir, name);
 
-	return access(path, F_OK) == 0;
+	return access(path, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR);
 }
 
 static int load_own(const char *dir, const char *name, struct flake *flake, struct error *err)
@@ -156,7 +166,7 @@ static int load_any(const char *name, const struct flake_where *where, struct fl
 		return -1;
 	own = own_dir(where);
 	if (rc == 0) {
-		if (!own || !defines(own, name))
+		if (!own || !may_define(own, name))
 			return 0;
 		flake_free(flake);
 		return load_own(own, name, flake, err);
@@ -164,9 +174,12 @@ static int load_any(const char *name, const struct flake_where *where, struct fl
 	if (!own || load_own(own, name, flake, &why) == 0)
 		return own ? 0 : -1;
 	// Missing in both places: the first message, which names the system's file, stands.
-	return flake->name ? error_set(err, why.code == ENOENT ? ERR_FLAKE : why.code, "%s",
-				       why.message)
-			   : -1;
+	if (why.code == ENOENT && !flake->name)
+		return -1;
+	error_clear(err);
+	err->code = why.code == ENOENT ? ERR_FLAKE : why.code;
+	err->message = steal_ptr(&why.message);
+	return -1;
 }
 
 int flake_load(const char *name, const struct flake_where *where, struct flake *out,

@@ -15,6 +15,19 @@ enum { STATE_MAX = 16 << 20 };
 
 #define SHARED_BASE "/run/flakes"
 
+// Where all can write, another user may have made what should be ours: only root can take it away.
+static int refuse(const char *path, int code, struct error *err)
+{
+	struct stat st;
+
+	if (lstat(path, &st) < 0 || st.st_uid == geteuid())
+		return error_set(err, code, "cannot open %s", path);
+	return error_set(err, EPERM,
+			 "refusing %s: it must be yours alone (mode 0700) but is user %u's; as "
+			 "root: flake-ctl init --force",
+			 path, st.st_uid);
+}
+
 // A directory that somebody else made must not be used: ours alone, 0700.
 static int check_ours(int fd, const char *path, struct error *err)
 {
@@ -22,7 +35,9 @@ static int check_ours(int fd, const char *path, struct error *err)
 
 	if (fstat(fd, &st) < 0)
 		return error_set(err, errno, "cannot read %s", path);
-	if (st.st_uid != geteuid() || (st.st_mode & 077))
+	if (st.st_uid != geteuid())
+		return refuse(path, EPERM, err);
+	if (st.st_mode & 077)
 		return error_set(err, EPERM, "refusing %s: it must be yours alone (mode 0700)",
 				 path);
 	return 0;
@@ -36,7 +51,7 @@ static int open_private(const char *path, struct error *err)
 		return error_set(err, errno, "cannot make %s", path);
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
-		return error_set(err, errno, "cannot open %s", path);
+		return refuse(path, errno, err);
 	return check_ours(fd, path, err) < 0 ? -1 : steal_fd(&fd);
 }
 

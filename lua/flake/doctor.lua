@@ -13,6 +13,7 @@ local output = require "flake.output"
 local own = require "flake.own"
 local pilot = require "flake.pilot"
 local registry = require "flake.registry"
+local state = require "flake.doctor.state"
 
 local M = {}
 
@@ -156,6 +157,7 @@ function M.needs()
   local findings, add = collector()
   host.engine(add)
   if fs.getuid() ~= 0 then host.rootless(add) end
+  state.check(add)
   check_roots(add)
   return findings, add
 end

@@ -83,12 +83,14 @@ end
 
 function M.desktop(files, found, flake, apps)
   local entries = files:dir("/usr/share/applications", is_desktop)
-  local icon, count = icon_namer(files, found, flake), 0
+  local icon, count, seen = icon_namer(files, found, flake), 0, {}
   for _, app in ipairs(apps) do
     for _, entry in ipairs(entries) do
       local text = desktop_entry.rewrite(entry.data,
         { program = app.program, app = app.path, icon = icon })
-      if text then
+      -- A link and what it leads to are the same entry.
+      if text and not seen[text] then
+        seen[text] = true
         count = count + 1
         local nth = count > 1 and "-" .. count or ""
         found.add(("applications/flake-%s%s.desktop"):format(flake, nth), text)
@@ -168,12 +170,13 @@ local KINDS = { { "desktop", "desktop entry" }, { "man", "man page" },
   { "completion", "completion" } }
 
 --- Reads what wanted ({desktop=, man=, completion=}) asks for out of the flake's image.
--- def as for registry.register; user: whose podman has the image; warn(text) says what is missing.
+-- def as for registry.register, of a flake of several images with them as images, highest first;
+-- user: whose podman has them; warn(text) says what is missing.
 -- Returns {{path=below the share directory, data=}, …}, or nil, message, code.
 function M.find(def, wanted, user, warn)
   local found = collector()
   if not (wanted.desktop or wanted.man or wanted.completion) then return found end
-  local files <close>, message, code = image_files.open(def.image, user)
+  local files <close>, message, code = image_files.open_all(def.images or { def.image }, user)
   if not files then return nil, message, code end
   local apps = programs_of(files, def.apps)
   for _, kind in ipairs(KINDS) do

@@ -97,4 +97,53 @@ function Files:entry_point()
   end
 end
 
+-- --- several images, one over the other ---------------------------------------------------------
+
+local Stack = {}
+Stack.__index = Stack
+
+--- Opens images, highest first; what is in one hides what those below have under the same name.
+-- Otherwise as open.
+function M.open_all(images, user)
+  local stack = setmetatable({ parts = {} }, Stack)
+  for i, image in ipairs(images) do
+    local files, message, code = M.open(image, user)
+    if not files then
+      stack:close()
+      return nil, message, code
+    end
+    stack.parts[i] = files
+  end
+  return stack
+end
+
+function Stack:close()
+  for _, files in ipairs(self.parts) do files:close() end
+end
+
+Stack.__close = Stack.close
+
+function Stack:get(path)
+  for _, files in ipairs(self.parts) do
+    local data = files:get(path)
+    if data then return data end
+  end
+end
+
+function Stack:dir(path, wanted)
+  local found, seen = {}, {}
+  for _, files in ipairs(self.parts) do
+    for _, entry in ipairs(files:dir(path, wanted)) do
+      if not seen[entry.name] then table.insert(found, entry) end
+      seen[entry.name] = true
+    end
+  end
+  return found
+end
+
+--- As for what is composed of them: the highest one's, else the lowest one's.
+function Stack:entry_point()
+  return self.parts[1]:entry_point() or self.parts[#self.parts]:entry_point()
+end
+
 return M

@@ -24,6 +24,17 @@ function M.user_root()
   return user_root()
 end
 
+--- Why there is none, for people.
+function M.why_no_user_root()
+  local uid = fs.getuid()
+  if uid == 0 then return "root has no flakes of its own: leave out --user" end
+  if process.getenv("SUDO_UID") then
+    return "there are no own flakes through sudo, which may keep another's surroundings: log in as "
+      .. "that user, or call env --unset=SUDO_UID flake-ctl"
+  end
+  return ("user %d has no home directory for own flakes"):format(uid)
+end
+
 --- Sets up the roots and the search for modules; called once by main and launch.
 -- info: {share=, prefix_root=} as the host hands it over.
 function M.setup(info)

@@ -86,22 +86,36 @@ function M.targets(name, flake)
   return targets
 end
 
+--- Whose podman runs the commands of a flake: array of users, false for the caller.
+-- takes(app): only of these commands.
+function M.users(flake, takes)
+  local users = {}
+  for _, app in ipairs(flake.apps or { flake }) do
+    local user = not flake.own and app.user or false
+    if (not takes or takes(app)) and not contains(users, user) then table.insert(users, user) end
+  end
+  return users
+end
+
+local function add_reference(list, known, name, user, flake)
+  local key = (user or "") .. "\0" .. M.with_tag(name)
+  if not known[key] then
+    known[key] = { name = name, user = user or nil, flakes = {} }
+    table.insert(list, known[key])
+  end
+  local flakes = known[key].flakes
+  if flakes[#flakes] ~= flake then table.insert(flakes, flake) end
+end
+
 --- Every distinct reference of the flakes (as pilot.load gives them), in order:
 -- {name=, user=whose store or nil, flakes={flake, …}}.
 function M.collect(flakes)
   local list, known = {}, {}
   for _, flake in ipairs(flakes) do
-    local user = not flake.own and flake.user or nil
     local names = { flake.image, flake.base, table.unpack(flake.layers) }
     if not flake.base then names = { flake.image, table.unpack(flake.layers) } end
-    for _, name in ipairs(names) do
-      local key = (user or "") .. "\0" .. M.with_tag(name)
-      if not known[key] then
-        known[key] = { name = name, user = user, flakes = {} }
-        table.insert(list, known[key])
-      end
-      local users = known[key].flakes
-      if users[#users] ~= flake then table.insert(users, flake) end
+    for _, user in ipairs(M.users(flake)) do
+      for _, name in ipairs(names) do add_reference(list, known, name, user, flake) end
     end
   end
   return list

@@ -25,7 +25,7 @@ function M.dir(opts)
   if opts.root then return nil, "--user and --root exclude each other", "EUSAGE" end
   local root = loader.user_root()
   if root then return root .. "/flakes" end
-  return nil, "root has no flakes of its own: leave out --user", "EUSAGE"
+  return nil, loader.why_no_user_root(), "EUSAGE"
 end
 
 --- Where pilot.load and pilot.plan find the flakes that opts (as for dir) mean.

@@ -4,6 +4,7 @@ local fs = require "flake.fs"
 local json = require "dkjson"
 local pilot = require "flake.pilot"
 local podman = require "flake.podman"
+local store = require "flake.store"
 
 local M = {}
 
@@ -21,11 +22,12 @@ local function row_of(container)
   }
 end
 
---- All containers of flakes, or of one flake, sorted by name, instance and id.
+--- All containers of flakes, or of one flake, sorted by name, instance and id; place: the store
+-- to look in, if it is not the caller's.
 -- Returns an array of {name, instance, id, status, age=seconds, pid, image}, or nil, message, code.
-function M.list(flake)
-  local text, message, code = podman.ask("ps", "--all", "--no-trunc", "--format", "json",
-    "--filter", "label=flake-pilot.flake" .. (flake and "=" .. flake or ""))
+function M.list(flake, place)
+  local text, message, code = (place or store.of()):podman { "ps", "--all", "--no-trunc",
+    "--format", "json", "--filter", "label=flake-pilot.flake" .. (flake and "=" .. flake or "") }
   if not text then return nil, message, code end
   local rows = {}
   for _, container in ipairs(json.decode(text) or {}) do table.insert(rows, row_of(container)) end

@@ -98,6 +98,31 @@ local HINTS = { EEXIST = "--force replaces a flake, never a foreign file" }
 local OWN_HINTS = { EEXIST = HINTS.EEXIST,
   EACCES = "commands of your own flakes are where you may write, such as ~/.local/bin/NAME" }
 
+local FALSE = { ["false"] = true, False = true, FALSE = true, f = true, F = true, ["0"] = true }
+
+-- Options (of --opt) that put something else in the place of an instance's process 1, which is
+-- flake-init; by podman's name, what of their values does.
+local OTHER_INIT = {
+  ["init"] = function(value) return FALSE[value] end,
+  ["init-path"] = function() return true end,
+  ["systemd"] = function(value) return value == "always" end,
+  ["pid"] = function(value) return value ~= "private" and not value:find("%", 1, true) end,
+}
+
+local function check_resume(opts)
+  local words = table.concat(opts.opt, " "):gsub("%f[^%s\0]\\%-", "-")
+  for word, following in (words .. " "):gmatch("(%S+)%s+()") do
+    local name, equals, value = word:match("^%-%-([%w-]+)(=?)(.*)$")
+    local bad = OTHER_INIT[name]
+    if equals == "" and name ~= "init" then value = words:match("^%S+", following) or "" end
+    if bad and bad(value) then
+      return nil, ("--resume excludes the option '--%s%s': process 1 of an instance is flake-init")
+        :format(name, value ~= "" and "=" .. value or ""), "EUSAGE"
+    end
+  end
+  return true
+end
+
 -- What options need of each other. Returns true, or nil, message, code.
 local function check(opts)
   if #opts.app == 0 then return nil, "register needs --app PATH (or --info)", "EUSAGE" end
@@ -113,14 +138,22 @@ local function check(opts)
       .. "cannot follow the caller's directory", "EUSAGE"
   end
   local ok, message, code = check_user(opts)
+  if ok and opts.resume then ok, message, code = check_resume(opts) end
   if not ok then return nil, message, code end
   return parts.check(opts)
+end
+
+-- The images of which the flake is made, highest first.
+local function images_of(opts)
+  local images = {}
+  for _, reference in ipairs(parts.references(opts)) do table.insert(images, 1, reference) end
+  return images
 end
 
 -- Returns as registry.register does.
 local function register(opts, ctx, name, apps)
   local def = { name = name, engine = "podman", image = opts.container, apps = apps,
-    doc = definition(opts, apps) }
+    images = images_of(opts), doc = definition(opts, apps) }
   local function note(text) ctx.err:write("flake-ctl: warning: ", text, "\n") end
   local message, code
   def.exports, message, code = export_find.find(def, opts, opts.run_as, note)

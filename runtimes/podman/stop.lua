@@ -2,6 +2,7 @@
 -- flake-ctl podman stop: ends instances.
 local fs = require "flake.fs"
 local instances = require "shipped.runtimes.podman.instances"
+local references = require "flake.references"
 local registry = require "flake.registry"
 
 local function chosen(rows, instance)
@@ -17,12 +18,15 @@ end
 local function flake_of(opts)
   local flake = registry.find(opts.name, opts)
   if not flake then return opts.name end
-  local user = flake.user and fs.user(flake.user)
-  if user and user.uid ~= fs.geteuid() then
-    return nil, ("flake '%s' runs as '%s': use sudo --user=%s flake-ctl podman stop %s")
-      :format(flake.name, flake.user, flake.user, opts.name), "EPERM"
+  local users = references.users(flake, function(app)
+    return opts.name == flake.name or app.path:match("([^/]*)$") == opts.name
+  end)
+  for _, name in ipairs(users) do
+    local user = name and fs.user(name)
+    if not user or user.uid == fs.geteuid() then return flake.name end
   end
-  return flake.name
+  return nil, ("flake '%s' runs as '%s': use sudo --user=%s flake-ctl podman stop %s")
+    :format(flake.name, users[1], users[1], opts.name), "EPERM"
 end
 
 --- flake-ctl podman stop

@@ -50,7 +50,9 @@ sed -i /ann/d /etc/subuid /etc/subgid
 run as ann flake-ctl init --user
 check "init --user without subordinate ids fails" rc_is 1
 check "it names the files" out_has "no range for you in /etc/subuid and /etc/subgid"
-check "and the remedy" out_has "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 ann"
+free=$(awk -F: 'BEGIN { m = 100000 } $2 + $3 > m { m = $2 + $3 } END { print m "-" m + 65535 }' /etc/subuid /etc/subgid)
+check "and the remedy, with ids that nobody has" out_has "usermod --add-subuids $free --add-subgids $free ann"
+check "bob has those of before" [ "${free%%-*}" -gt 100000 ]
 run as ann flake-ctl doctor
 check "so does doctor" out_has "no range for you in /etc/subuid and /etc/subgid"
 check "doctor calls it serious" rc_is 1
@@ -166,6 +168,17 @@ chown bob $own/flakes/hello.yaml
 run as ann hello x
 check "one that belongs to somebody else, too" rc_is 126
 chown ann $own/flakes/hello.yaml
+for dir in $own/flakes $own; do
+	mode=$(stat -c %a $dir)
+	chmod 777 $dir
+	run as ann hello x
+	check "so is one in a directory that others can write: $dir" [ "$rc" = 126 ]
+	check "and that is what is said" err_has "refusing $dir: others can write to it"
+	chmod $mode $dir
+done
+run as ann env SUDO_UID=0 flake-ctl list --user
+check "through sudo there are no own flakes" rc_is 2
+check "which is said" err_has "through sudo"
 
 run as ann flake-ctl podman --user export --bundle hello /home/ann/hello.flake
 check "export --bundle of an own flake" rc_is 0
@@ -240,3 +253,32 @@ run as ann sysfsh -c 'echo system again'
 check "without own definition the system's runs" out_is "system again"
 run flake-ctl podman register --user-may-override --user --container x --app /x
 check "the permission is not the user's to give" rc_is 2
+
+# Where anyone can make a directory, bob has made what should be ann's.
+flake sysres /bin/echo --resume
+uid=$(id -u ann)
+rm -rf /run/flakes/$uid
+as bob mkdir -p /run/flakes/$uid/x
+as bob touch /tmp/flakes-$uid
+run as ann sysres blocked
+check "a state directory that somebody else made is refused" rc_is 126
+check "with the way out" err_has "as root: flake-ctl init --force"
+run as ann flake-ctl doctor
+check "doctor names it" out_has "/run/flakes/$uid is user $(id -u bob)'s"
+run flake-ctl doctor
+check "to root, too" out_has "/run/flakes/$uid is user $(id -u bob)'s"
+run flake-ctl init --force
+check "init --force takes it away" [ ! -e /run/flakes/$uid -a ! -e /tmp/flakes-$uid ]
+run as ann sysres free
+check "and all is well again" out_is free
+
+# Instances and images of a flake that runs as ann are in ann's store.
+flake asann /bin/echo --run-as ann --resume
+run env -C / asann up
+check "a flake that runs as a user has an instance" out_is up
+run flake-ctl podman remove --app /usr/bin/asann
+check "root's remove sees it" rc_is 1
+check "and says who ends it" err_has "sudo --user=ann flake-ctl podman stop asann"
+run flake-ctl podman remove --force --app /usr/bin/asann
+check "with --force it removes the flake" rc_is 0
+check "and the instance" [ -z "$(as ann podman ps -aq --filter label=flake-pilot.flake=asann)" ]

@@ -164,6 +164,43 @@ describe("exports", function()
     assert.matches("no completions for 'k': those of the image are for 'joe'", err)
   end)
 
+  it("are of all images of a delta flake, the delta's first", function()
+    -- The folders of the images are named as they are.
+    local by_image = PODMAN:gsub("echo abc123", 'echo "$4"')
+      :gsub('path="%%s%${2#%*:}"', 'path="%%s/${2%%%%%%%%:*}${2#*:}"')
+    place:stand_in("podman", by_image:format(place.root))
+    local function put(image_name, path, text)
+      place:put(("/%s/usr/share/%s"):format(image_name, path), text)
+    end
+    put("ba5e", "man/man1/joe.1", "base")
+    put("ba5e", "man/man8/joe.8", "base")
+    put("ba5e", "bash-completion/completions/joe", "base")
+    put("1a7e", "man/man1/joe.1", "layer")
+    put("1a7e", "man/man8/joe.8", "layer")
+    put("de17a", "man/man1/joe.1", "delta")
+    put("de17a", "applications/joe.desktop",
+      "[Desktop Entry]\nType=Application\nExec=joe\nIcon=joe\n")
+    put("ba5e", "pixmaps/joe.png", "icon")
+    local code, _, err = place:ctl("podman", "register", "--container", "de17a", "--base", "ba5e",
+      "--layer", "1a7e", "--app", "/usr/bin/joe", "--man", "--desktop", "--completion")
+    assert.are.same({ 0, "" }, { code, err })
+    assert.are.same({ "applications/flake-joe.desktop", "bash-completion/completions/joe",
+      "man/man1/joe.1", "man/man8/joe.8", "pixmaps/flake-joe.png" }, exported())
+    assert.are.equal("delta", fs.read(share .. "/man/man1/joe.1"))
+    assert.are.equal("layer", fs.read(share .. "/man/man8/joe.8"))
+    local removed = 0
+    for _, call in ipairs(place:calls()) do
+      if call[2] == "rm" then removed = removed + 1 end
+    end
+    assert.are.equal(3, removed)
+  end)
+
+  it("take a desktop entry once, though a link leads to it", function()
+    assert(fs.symlink("org.joe.desktop", image .. "/usr/share/applications/link.desktop"))
+    assert.are.equal(0, (register("--app", "/usr/bin/joe", "--desktop")))
+    assert.are.same({ "flake-joe.desktop" }, fs.list(share .. "/applications"))
+  end)
+
   it("follow the image's own entry point", function()
     assert.are.equal(0, (register("--app", "/usr/bin/joe", "--target", "/", "--man")))
     assert.are.equal(3, #exported())

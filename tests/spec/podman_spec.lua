@@ -218,6 +218,78 @@ describe("flake-ctl podman", function()
       assert.is_truthy(fs.stat(place.flakes .. "/b.yaml"))
     end)
 
+    it("removes the flakes of which the image is a part", function()
+      register("--container", "delta", "--base", "base", "--layer", "mid", "--app", "/usr/bin/a")
+      register("--container", "other", "--app", "/usr/bin/b")
+      assert.are.equal(0, (place:ctl("podman", "remove", "--container", "base")))
+      assert.is_nil(fs.stat(place.flakes .. "/a.yaml"))
+      assert.is_truthy(fs.stat(place.flakes .. "/b.yaml"))
+    end)
+
+    describe("of users", function()
+      local PS = [=[[ "$1" = ps ] && echo '[{"Id":"a1","Image":"i","Pid":7,"State":"running",
+        "StartedAt":1,"Labels":{"flake-pilot.flake":"two"}}]'; exit 0]=]
+      local V2 = [[
+        version: 2
+        engine: {pilot: podman, args: []}
+        runtime:
+          name: img
+          path_map:
+            /usr/bin/one: {exports: /one}
+            /usr/bin/two: {exports: /two, user: %s, instance: resume}
+      ]]
+
+      local function remove(...)
+        return place:ctl("podman", "remove", "--app", "/usr/bin/one", ...)
+      end
+
+      before_each(function()
+        place:stand_in("podman", PS)
+        place:stand_in("sudo", 'while [ "$1" != -- ]; do shift; done; shift; exec "$@"')
+      end)
+
+      it("looks at every command for instances", function()
+        place:put("/usr/share/flakes/two.yaml", (V2:gsub("user: %%s, ", "")))
+        assert(fs.symlink("two.yaml", place.flakes .. "/one.yaml"))
+        local code, _, err = remove()
+        assert.are.equal(1, code)
+        assert.matches("running instances: flake%-ctl podman stop two", err)
+        assert.are.equal(0, (remove("--force")))
+      end)
+
+      it("asks the podman of whom a command runs as", function()
+        if fs.getuid() ~= 0 then pending("needs root") return end
+        place:put("/usr/share/flakes/two.yaml", V2:format("nobody"))
+        assert(fs.symlink("two.yaml", place.flakes .. "/one.yaml"))
+        local code, _, err = remove()
+        assert.are.equal(1, code)
+        assert.matches("running instances: sudo --user=nobody flake-ctl podman stop two", err, 1,
+          true)
+        assert.are.same({ "sudo", "--user=nobody", "--", "podman", "ps" },
+          table.move(place:calls()[1], 1, 5, 1, {}))
+        -- The other command is the caller's.
+        assert.are.equal(0, (place:ctl("podman", "stop", "two")))
+        -- Who is gone runs nothing.
+        place:put("/usr/share/flakes/two.yaml", V2:format("no-such-user"))
+        assert.are.equal(0, (remove()))
+      end)
+
+      it("takes the image from the podman of whom the flake runs as", function()
+        if fs.getuid() ~= 0 then pending("needs root") return end
+        register("--container", "img", "--run-as", "nobody", "--app", "/usr/bin/foo")
+        place:stand_in("podman", [=[[ "$2" = inspect ] && echo '[{"Id":"a1"}]'; exit 0]=])
+        fs.unlink(place.log)
+        assert.are.equal(0, (place:ctl("podman", "remove", "--container", "img")))
+        local removals = {}
+        for _, call in ipairs(place:calls()) do
+          if table.concat(call, " "):find("image rm", 1, true) then
+            table.insert(removals, call[1] .. " " .. call[2])
+          end
+        end
+        assert.are.same({ "sudo --user=nobody", "podman image", "podman image" }, removals)
+      end)
+    end)
+
     it("asks the hooks", function()
       register("--container", "one", "--app", "/usr/bin/a")
       place:put("/etc/flakes/hooks/remove.d/no.lua", 'return function() flake.deny("stay") end')
@@ -308,6 +380,27 @@ describe("flake-ctl podman", function()
         "--attach")
       assert.are.equal(2, code)
       assert.matches("exclude each other", err)
+    end)
+
+    it("are refused with options that make them impossible", function()
+      local function try(option, how)
+        local code, _, err = register("--force", "--container", "i", "--app", "/usr/bin/x",
+          how or "--resume", "--opt", option)
+        return code, err
+      end
+      for _, option in ipairs { "--pid host", "--pid=host", "\\--pid=container:x", "--init=false",
+        "--env A=B --init=0", "--systemd=always", "--systemd always", "--init-path /sbin/tini",
+        "--init-path=/sbin/tini" } do
+        local code, err = try(option)
+        assert.are.equal(2, code, option)
+        assert.matches("%-%-resume excludes the option '%-%-[ips]", err)
+      end
+      assert.matches("'--pid=host': process 1", select(2, try("--pid host")), 1, true)
+      for _, option in ipairs { "--pid private", "--init", "--init=true", "--systemd=true",
+        "--pid %PID_MODE", "--pids-limit 5", "--env PID=host" } do
+        assert.are.equal(0, (try(option)), option)
+      end
+      assert.are.equal(0, (try("--pid host", "--attach")))
     end)
 
     it("end with stop, by flake and by name", function()

@@ -341,6 +341,17 @@ describe("references", function()
     assert.are.equal("u", list[1].user)
   end)
 
+  it("are those of every user that a command runs as", function()
+    local flake = { image = "a", layers = {}, user = "u", apps = { { path = "/x", user = "u" },
+      { path = "/y", user = "v" }, { path = "/z" } } }
+    local users = {}
+    for i, reference in ipairs(references.collect { flake }) do users[i] = reference.user or "-" end
+    assert.are.same({ "u", "v", "-" }, users)
+    assert.are.same({ "v" }, references.users(flake, function(app) return app.path == "/y" end))
+    flake.own = true
+    assert.are.same({ false }, references.users(flake))
+  end)
+
   it("need their program only where the image is all there is", function()
     local flake = { image = "a", layers = {}, include = { tar = {}, path = {} },
       apps = { { path = "/x" }, { path = "/y", target = "/x" }, { path = "/z", target = "/" } } }

@@ -4,6 +4,7 @@ local doctor = require "flake.doctor"
 local fs = require "flake.fs"
 local loader = require "flake.loader"
 local registry = require "flake.registry"
+local state = require "flake.doctor.state"
 
 local SITE = { "", "/hooks", "/hooks/register.d", "/hooks/launch.d", "/hooks/exit.d",
   "/hooks/remove.d" }
@@ -23,16 +24,22 @@ runtimes/ commands/ lua/
                        ones when you call flake-ctl
 ]]
 
+-- What assert does, but without the place in this file.
+local function must(value, message)
+  if not value then error(message, 0) end
+  return value
+end
+
 -- Gives a directory of ours its mode and, as root, its owner.
 local function repair(report, path, mode)
-  local st = assert(fs.stat(path))
+  local st = must(fs.stat(path))
   local want = mode == STICKY and STICKY or st.mode & ~WRITABLE | PRIVATE
   if st.uid ~= 0 and fs.geteuid() == 0 then
-    assert(fs.chown(assert(fs.realpath(path)), 0, 0))
+    must(fs.chown(must(fs.realpath(path)), 0, 0))
     table.insert(report.repaired, path)
   end
   if st.mode ~= want and (st.uid == fs.geteuid() or fs.geteuid() == 0) then
-    assert(fs.chmod(path, want))
+    must(fs.chmod(path, want))
     table.insert(report.repaired, path)
   end
 end
@@ -47,9 +54,9 @@ local function ensure(report, path, mode, force)
     return
   end
   local parent = path:match("^(.*)/")
-  assert(fs.mkdir_p(parent))
-  assert(fs.mkdir(path, mode))
-  assert(fs.chmod(path, mode))
+  must(fs.mkdir_p(parent))
+  must(fs.mkdir(path, mode))
+  must(fs.chmod(path, mode))
   report.made[path] = true
   if not report.made[parent] then table.insert(report.made, path) end
 end
@@ -61,7 +68,7 @@ local function repair_definitions(report, dir)
     local st = fs.lstat(path)
     local ours = st and (st.uid == fs.geteuid() or fs.geteuid() == 0)
     if ours and (st.type == "file" or st.type == "directory") and st.mode & WRITABLE ~= 0 then
-      assert(fs.chmod(path, st.mode & ~WRITABLE))
+      must(fs.chmod(path, st.mode & ~WRITABLE))
       table.insert(report.repaired, path)
     end
     if st and st.type == "directory" then repair_definitions(report, path) end
@@ -71,7 +78,7 @@ end
 local function write_template(report, path, text, force)
   local there = fs.stat(path)
   if there and not force then return end
-  assert(fs.write(path, text))
+  must(fs.write(path, text))
   if there then table.insert(report.repaired, path) end
 end
 
@@ -90,6 +97,14 @@ local function init_user(report, root, force)
   return bin
 end
 
+-- What somebody else made in the place of a user's state was never used: nobody trusts it.
+local function remove_foreign(report)
+  for _, entry in ipairs(state.foreign()) do
+    must(fs.remove_tree(entry.path))
+    table.insert(report.removed, entry.path)
+  end
+end
+
 local function init_system(report, force)
   local prefix, flakes = registry.prefix({}), registry.dir({})
   ensure(report, flakes, DIR, force)
@@ -98,21 +113,27 @@ local function init_system(report, force)
   if fs.stat(prefix .. "/etc/tmpfiles.d") then
     write_template(report, prefix .. "/etc/tmpfiles.d/flake-pilot.conf", TMPFILES, force)
   end
-  if force then repair_definitions(report, flakes) end
+  if force then
+    repair_definitions(report, flakes)
+    remove_foreign(report)
+  end
   return "/usr/bin"
 end
 
 local function print_report(out, report, bin, user)
   for _, path in ipairs(report.made) do out:write("made ", path, "\n") end
   for _, path in ipairs(report.repaired) do out:write("repaired ", path, "\n") end
-  if #report.made + #report.repaired == 0 then out:write("everything is there already\n") end
+  for _, path in ipairs(report.removed) do out:write("removed ", path, "\n") end
+  if #report.made + #report.repaired + #report.removed == 0 then
+    out:write("everything is there already\n")
+  end
   out:write("next: flake-ctl podman pull --uri IMAGE\n",
     ("      flake-ctl podman register%s --container IMAGE --app %s/NAME\n")
       :format(user and " --user" or "", bin))
 end
 
 local function run(opts, ctx)
-  local report = { made = {}, repaired = {} }
+  local report = { made = {}, repaired = {}, removed = {} }
   local bin
   if opts.user then
     local dir, message, code = registry.dir(opts)
@@ -137,7 +158,7 @@ return {
   options = {
     { name = "user", flag = true, about = "The caller's own, for rootless podman." },
     { name = "force", flag = true,
-      about = "Repair modes and owners, write the templates anew; removes nothing." },
+      about = "Repair modes and owners, write the templates anew; removes no definition." },
   },
   run = run,
 }

@@ -56,30 +56,60 @@ function M.kvm(add)
   end
 end
 
-local function has_range(file, user)
+-- Ranges of a file: {{owner=, first=, count=}, …}.
+local function ranges_of(file)
+  local ranges = {}
   local f <close> = io.open(file)
   for line in (f and f:lines() or function() end) do
-    local owner, count = line:match("^([^:]+):%d+:(%d+)")
-    local mine = owner and (owner == user.name or owner == tostring(user.uid))
-    if mine and tonumber(count) > 0 then return true end
+    local owner, first, count = line:match("^([^:]+):(%d+):(%d+)")
+    if owner then
+      table.insert(ranges, { owner = owner, first = tonumber(first), count = tonumber(count) })
+    end
+  end
+  return ranges
+end
+
+local function has_range(ranges, user)
+  for _, range in ipairs(ranges) do
+    local mine = range.owner == user.name or range.owner == tostring(user.uid)
+    if mine and range.count > 0 then return true end
   end
   return false
+end
+
+-- As useradd does: above all that somebody has, for whoever shares ids can be each other's root.
+local function free_range(files)
+  local first = 100000
+  for _, ranges in pairs(files) do
+    for _, range in ipairs(ranges) do first = math.max(first, range.first + range.count) end
+  end
+  return ("%d-%d"):format(first, first + 65535)
+end
+
+--- What is wrong with the subordinate ids of a user. dir: of subuid and subgid.
+-- Returns nil, or what and remedy.
+function M.missing_ids(user, dir)
+  local files, missing, options = {}, {}, {}
+  for _, name in ipairs { "subuid", "subgid" } do files[name] = ranges_of(dir .. "/" .. name) end
+  for _, name in ipairs { "subuid", "subgid" } do
+    if not has_range(files[name], user) then
+      table.insert(missing, ("%s/%s"):format(dir, name))
+      table.insert(options, ("--add-%ss %s"):format(name, free_range(files)))
+    end
+  end
+  if #missing == 0 then return nil end
+  return ("no range for you in %s: rootless podman has one uid only, and images of several users "
+    .. "fail"):format(table.concat(missing, " and ")),
+    ("as root: usermod %s %s, then you: podman system migrate"):format(table.concat(options, " "),
+      user.name)
 end
 
 --- Subordinate ids and the tools that map them.
 function M.ids(add)
   local uid = fs.getuid()
-  local user = fs.user(uid)
-  local missing = {}
-  for _, file in ipairs { "/etc/subuid", "/etc/subgid" } do
-    if not user or not has_range(file, user) then table.insert(missing, file) end
-  end
-  if #missing > 0 then
-    add("serious", ("no range for you in %s: rootless podman cannot start")
-      :format(table.concat(missing, " and ")),
-      ("as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 %s, then you: "
-        .. "podman system migrate"):format(user and user.name or uid))
-  end
+  local user = fs.user(uid) or { uid = uid, name = tostring(uid) }
+  local what, remedy = M.missing_ids(user, "/etc")
+  if what then add("serious", what, remedy) end
   for _, tool in ipairs { "newuidmap", "newgidmap" } do
     if not process.which(tool) then
       add("serious", tool .. " is missing: rootless podman cannot start",
