@@ -5,6 +5,8 @@ local loader = require "flake.loader"
 
 local M = {}
 
+local PROGRAMS = "flake-ctl flake-ctl-podman flake-ctl-build flake-studio"
+
 -- Words that complete a command line: {["podman register"] = {"--app", …}, ["list"] = …}
 local function words_of(options)
   local words = { "--help" }
@@ -15,28 +17,31 @@ local function words_of(options)
   return words
 end
 
+-- A runtime, or a command with verbs.
+local function add_verbs(found, name, driver, words)
+  local verbs = cli.verbs(driver)
+  table.insert(found, { path = { name }, about = driver.about, words = words, verbs = verbs })
+  for _, verb in ipairs(verbs) do
+    local command = driver.commands[verb]
+    table.insert(found, { path = { name, verb }, about = command.about,
+      options = command.options, words = words_of(command.options) })
+  end
+end
+
 --- All commands with about texts and option words: array of {path={"podman","register"}, about=,
 -- words={…}, options={…}}, sorted.
 function M.commands()
   local found = {}
-  for _, name in ipairs(loader.names("commands")) do
-    local command = loader.load("commands", name)
-    if command then
-      table.insert(found, { path = { name }, about = command.about, options = command.options,
-        words = words_of(command.options) })
-    end
-  end
-  for _, name in ipairs(loader.names("runtimes")) do
-    local driver = loader.load("runtimes", name)
-    local verbs = driver and cli.verbs(driver) or {}
-    if driver then
-      table.insert(found, { path = { name }, about = driver.about, words = { "--help", "--user" },
-        verbs = verbs })
-    end
-    for _, verb in ipairs(verbs) do
-      local command = driver.commands[verb]
-      table.insert(found, { path = { name, verb }, about = command.about,
-        options = command.options, words = words_of(command.options) })
+  for _, kind in ipairs { "commands", "runtimes" } do
+    for _, name in ipairs(loader.names(kind)) do
+      local driver = loader.load(kind, name)
+      if driver and driver.commands then
+        add_verbs(found, name, driver, kind == "runtimes" and { "--help", "--user" }
+          or { "--help" })
+      elseif driver then
+        table.insert(found, { path = { name }, about = driver.about, options = driver.options,
+          words = words_of(driver.options) })
+      end
     end
   end
   return found
@@ -70,6 +75,7 @@ function M.bash(commands)
   add("\t\t[[ ${COMP_WORDS[i]} == -* ]] || line+=\"${line:+ }${COMP_WORDS[i]}\"")
   add("\tdone")
   add("\tcase ${COMP_WORDS[0]##*/} in")
+  add("\tflake-studio) line=\"studio $line\" ;;")
   add("\tflake-ctl-*) line=\"${COMP_WORDS[0]##*flake-ctl-} $line\" ;;")
   add("\tesac")
   add("\tcase $prev in")
@@ -90,7 +96,7 @@ function M.bash(commands)
 end
 
 function M.zsh(commands)
-  return "#compdef flake-ctl flake-ctl-podman flake-ctl-build\n# made by: flake-ctl completion zsh\n"
+  return ("#compdef %s\n# made by: flake-ctl completion zsh\n"):format(PROGRAMS)
     .. "autoload -U bashcompinit && bashcompinit\n" .. M.bash(commands)
 end
 
@@ -98,20 +104,27 @@ local function fish_quote(text)
   return "'" .. text:gsub("[\\']", "\\%0") .. "'"
 end
 
+-- What the words and options of a command complete for a program.
+local function fish_command(out, program, command, when, word)
+  table.insert(out, ("complete -c %s -f -n %s -a %s -d %s"):format(program, fish_quote(when), word,
+    fish_quote(command.about)))
+  local inside = "__fish_seen_subcommand_from " .. word
+  for _, option in ipairs(command.options or {}) do
+    if not option.positional then
+      table.insert(out, ("complete -c %s -n %s -l %s -d %s%s"):format(program, fish_quote(inside),
+        option.name, fish_quote(option.about), option.flag and "" or " -r"))
+    end
+  end
+end
+
 function M.fish(commands)
   local out = { "# fish completion of flake-ctl; made by: flake-ctl completion fish" }
   for _, command in ipairs(commands) do
     local name, verb = command.path[1], command.path[2]
-    local when = verb and "__fish_seen_subcommand_from " .. name or "__fish_use_subcommand"
-    table.insert(out, ("complete -c flake-ctl -f -n %s -a %s -d %s")
-      :format(fish_quote(when), verb or name, fish_quote(command.about)))
-    local inside = "__fish_seen_subcommand_from " .. (verb or name)
-    for _, option in ipairs(command.options or {}) do
-      if not option.positional then
-        table.insert(out, ("complete -c flake-ctl -n %s -l %s -d %s%s"):format(fish_quote(inside),
-          option.name, fish_quote(option.about), option.flag and "" or " -r"))
-      end
-    end
+    local first = "__fish_use_subcommand"
+    fish_command(out, "flake-ctl", command, verb and "__fish_seen_subcommand_from " .. name
+      or first, verb or name)
+    if name == "studio" and verb then fish_command(out, "flake-studio", command, first, verb) end
   end
   return table.concat(out, "\n") .. "\n"
 end

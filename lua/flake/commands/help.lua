@@ -73,12 +73,13 @@ local function run(opts, ctx)
     return 0
   end
   local command, message = loader.load("commands", opts.command)
-  if command then
+  if command and not command.commands then
     ctx.out:write(cli.parser("flake-ctl " .. opts.command, command):get_help(), "\n")
     return 0
   end
-  if message then return nil, message end
-  local driver, why = loader.load("runtimes", opts.command)
+  if message and not command then return nil, message end
+  local driver, why = command, nil
+  if not driver then driver, why = loader.load("runtimes", opts.command) end
   if not driver then
     return nil, why or ("there is no command '%s'"):format(opts.command), "EUSAGE"
   end
