@@ -84,6 +84,14 @@ local function copy_sources(src, dir)
   return ok, message, code
 end
 
+-- The command that a definition has for want of one is of the file's name.
+local function says_command(flake)
+  if not flake.apps[1] or flake.apps[1].path:match("[^/]*$") ~= "flake" then return flake.apps[1] end
+  for _, path in ipairs(flake.files) do
+    if (fs.read(path) or ""):find("/flake", 1, true) then return true end
+  end
+end
+
 local function check(flake)
   local app_check = require("flake.build.request").app.check
   if flake.engine ~= "podman" then
@@ -92,7 +100,7 @@ local function check(flake)
   if not flake.image or not flake.image:match("^%w[%w._/:+-]*$") then
     return nil, "the image's name must be one that podman can give"
   end
-  if not flake.apps[1] then return nil, "there is no command (host_app_path)" end
+  if not says_command(flake) then return nil, "there is no command (host_app_path)" end
   for _, app in ipairs(flake.apps) do
     local ok, why = app_check(app.path)
     if not ok then return nil, ("the command '%s': %s"):format(app.path, why) end
