@@ -86,10 +86,12 @@ end
 
 -- The command that a definition has for want of one is of the file's name.
 local function says_command(flake)
-  if not flake.apps[1] or flake.apps[1].path:match("[^/]*$") ~= "flake" then return flake.apps[1] end
+  local app = flake.apps[1]
+  if not app or app.path:match("[^/]*$") ~= "flake" then return app ~= nil end
   for _, path in ipairs(flake.files) do
     if (fs.read(path) or ""):find("/flake", 1, true) then return true end
   end
+  return false
 end
 
 local function check(flake)
