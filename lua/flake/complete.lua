@@ -90,8 +90,8 @@ function M.bash(commands)
   add("\tCOMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))")
   add("\t[[ ${#COMPREPLY[@]} -gt 0 ]] || COMPREPLY=($(compgen -f -- \"$cur\"))")
   add("}")
-  add("complete -F _flake_ctl flake-ctl flake-ctl-podman flake-ctl-build flake-ctl-build-dpkg "
-    .. "flake-ctl-build-rpmbuild")
+  add("complete -F _flake_ctl flake-ctl flake-ctl-podman flake-ctl-build " ..
+    "flake-ctl-build-dpkg flake-ctl-build-rpmbuild")
   return table.concat(out, "\n") .. "\n"
 end
 

@@ -25,8 +25,8 @@ local function complain(ctx, message, hint)
   if hint then ctx.err:write("  ", hint, "\n") end
 end
 
--- Takes the global options in front of the command. linked: the command is in the program's name, so
--- that other options are its own.
+-- Takes the global options in front of the command. linked: the command is in the program's name,
+-- so that other options are its own.
 local function split_globals(args, ctx, linked)
   local i = 1
   while args[i] and args[i]:sub(1, 1) == "-" do

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- Package options. One declaration {name, about, default, required, check, clean, suggest, private}
 -- yields --name, PKG_FLAKE_NAME, the key of options.yaml and the wizard's question. check(value)
--- returns true or nil, reason; clean(value) the value as it is used; suggest: the wizard's proposal;
--- private: command line and wizard only.
+-- returns true or nil, reason; clean(value) the value as it is used; suggest: the wizard's
+-- proposal; private: command line and wizard only.
 local fs = require "flake.fs"
 local process = require "flake.process"
 local yaml = require "flake.yaml"

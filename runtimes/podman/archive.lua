@@ -59,6 +59,11 @@ local function offer(place, flake, n, reference, id)
 end
 
 local function load_one(place, flake, n, path, reference)
+  -- The file may go when the image is there; and a copy of the definition may be elsewhere.
+  if not fs.stat(path) then
+    local id = id_of(place, M.name(flake.name, n)) or reference and id_of(place, reference)
+    if id then return id end
+  end
   local image, message, code = oci.of_archive(path)
   if not image then return nil, message, code end
   local name = M.name(flake.name, n)

@@ -27,6 +27,10 @@ local function chosen(opts, ctx)
   if opts.name then
     local flake, message, code = registry.find(opts.name, opts)
     if not flake then return nil, message, code end
+    if #flake.archives > 0 then
+      return nil, ("flake '%s' has its image from %s: that is what to update"):format(flake.name,
+        flake.archives[1]), "EUSAGE"
+    end
     if flake.engine == "podman" then return { flake }, 0 end
     return nil, ("flake '%s' is for engine '%s'"):format(flake.name, flake.engine), "EUSAGE"
   end
@@ -35,7 +39,7 @@ local function chosen(opts, ctx)
   local flakes, broken = {}, 0
   for _, row in ipairs(rows) do
     local flake = row.engine == "podman" and registry.find(row.name, opts)
-    if flake then table.insert(flakes, flake) end
+    if flake and #flake.archives == 0 then table.insert(flakes, flake) end
     if row.error then
       broken = broken + 1
       say(ctx, "broken: %s", row.error)

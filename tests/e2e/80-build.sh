@@ -122,17 +122,25 @@ check "the command belongs to the package" bash -c "dpkg -S /usr/bin/foo | grep 
 run flake-ctl list
 check "list shows it" out_has localhost/app
 echo 'container: {runtime: {podman: ["--net none", "--env X=admin"]}}' >/usr/share/flakes/foo.d/50-admin.yaml
+dangling() { podman images -q --filter dangling=true | wc -l; }
+before=$(dangling)
 install_deb "$B/foobar_2.0_all.deb"
 run foo /text
 check "upgrade brings the new image" out_is two
 check "and keeps the admin's .d" test -f /usr/share/flakes/foo.d/50-admin.yaml
-check "no image of the old version is left" [ "$(podman images -q --filter dangling=true | wc -l)" = 0 ]
+check "no image of the old version is left" [ "$(dangling)" -le "$before" ]
 install_deb "$B/foobar_1.0_all.deb"
 run foo /text
 check "downgrade goes back" out_is one
 install_deb "$B/foobar_1.0_all.deb"
 run foo /text
 check "reinstall" out_is one
+run flake-ctl podman update foo
+check "update leaves the image to the package" bash -c "[ $rc = 2 ] && grep -q images/foo '$err'"
+mv /usr/share/flakes/images/foo "$T/moved"
+run foo /text
+check "the archive is not needed when the image is there" out_is one
+mv "$T/moved" /usr/share/flakes/images/foo
 podman rmi -f "$(podman image inspect --format '{{.Id}}' localhost/app)" >/dev/null 2>&1
 run foo /text
 check "an image that was taken away comes back at the launch" out_is one
@@ -161,6 +169,12 @@ check "after removal too" bash -c "podman image exists localhost/app && ! podman
 podman rmi localhost/app >/dev/null
 mkdir -p "$T/real" && echo x >/usr/bin/foo
 install_deb "$B/foobar_1.0_all.deb"
+flake-ctl build --ci --from-oci "$IMAGE" -a /usr/bin/foo --name rival -o "$T/rival" >/dev/null 2>&1
+install_deb "$T/rival/rival_1.0.0_all.deb"
+check "a package with the same command cannot be installed" bash -c "[ $rc != 0 ] && ! dpkg-query -W -f '\${Status}' rival | grep -q 'ok installed'"
+run foo /text
+check "and does no harm" out_is one
+dpkg -P --force-all rival >/dev/null 2>&1
 check "a foreign file of the same name: dpkg's business" test -s /usr/bin/foo
 dpkg -P --force-depends foobar >/dev/null 2>&1
 rm -f /usr/bin/foo
@@ -224,6 +238,10 @@ for file in a.oci.tar a.oci.tar.gz b.tar; do
 	dpkg-deb --fsys-tarfile "$B"/*.deb | tar -xO ./usr/share/flakes/foo.yaml >"$out" 2>/dev/null
 	check "names the image of the archive" out_has "name: localhost/my_container:latest"
 done
+clean
+run flake-ctl build -t "$T/a.oci.tar" --image example.org/other:2 -a /usr/bin/foo -o "$B" --keep
+check "--image names it" grep -q "name: example.org/other:2" "$B/testpackage_1.0.0.bundle/root/usr/share/flakes/foo.yaml"
+check "--keep keeps the bundle" test -f "$B/testpackage_1.0.0.bundle/package.yaml"
 run flake-ctl build -t "$T/sums" -a /usr/bin/foo -o "$B"
 check "a file that is no image is refused" rc_is 1
 tar -C "$T" -cf "$T/inc.tar" text
@@ -262,7 +280,9 @@ run flake-ctl build --from-oci "$IMAGE" -a /usr/bin/foo -l /etc --dry-run -o "$B
 check "--location is never a foreign directory" bash -c "[ $rc = 1 ] && test -f /etc/passwd"
 clean
 start_registry
-podman push -q "$IMAGE" "$REGISTRY/pkg/bb:1" 2>/dev/null
+variant localhost/regapp registry
+podman push -q localhost/regapp "$REGISTRY/pkg/bb:1" 2>/dev/null
+podman rmi localhost/regapp >/dev/null
 flake-ctl build --from-oci "$REGISTRY/pkg/bb:1" --no-image -a /usr/bin/foo --name=foobar -o "$B" -- --target /bin/echo --opt "--net none" >/dev/null 2>&1
 install_deb "$B/foobar_1.0.0_all.deb"
 check "--no-image: installing pulls" podman image exists "$REGISTRY/pkg/bb:1"

@@ -107,7 +107,8 @@ describe("flake-ctl build", function()
 
   it("refuses what cannot be", function()
     for _, args in ipairs { { "-c", "a", "-t", "b" }, { "-c", "-v", "-a", "/usr/bin/x" },
-      { "-c", "a", "-a", "x" }, { "-c", "a", "-a", "/usr/bin/a b" }, { "--from-flake", "a", "-a", "/b" },
+      { "-c", "a", "-a", "x" }, { "-c", "a", "-a", "/usr/bin/a b" },
+      { "--from-flake", "a", "-a", "/b" },
       { "-c", "a", "-a", "/b", "--name", "Bad_" }, { "-c", "a", "-a", "/b", "--version", "1-1" },
       { "nonsense" }, { "-c", "a", "-a", "/b", "--builder", "none" },
       { "-c", "a", "-a", "/b", "--", "--root", place.root .. "/elsewhere" },
@@ -143,7 +144,8 @@ describe("flake-ctl build", function()
 
   it("takes a site's builder and its templates", function()
     place:put("/etc/flakes/builders/mine.lua", [[return { api = 1, tool = "dpkg-buildpackage",
-      about = "Mine", type = "PACKAGER", detect = function(release) return release.ID == "mine" end,
+      about = "Mine", type = "PACKAGER",
+      detect = function(release) return release.ID == "mine" end,
       setup = function() return true end,
       compile = function(bundle)
         local path = bundle.work .. "/mine.pkg"
@@ -160,9 +162,49 @@ describe("flake-ctl build", function()
   end)
 end)
 
+describe("an archive in a definition", function()
+  local pilot = require "flake.pilot"
+  local place
+
+  before_each(function()
+    place = Place.new()
+    place:stand_in("podman", "exit 1")
+  end)
+
+  after_each(function() place:close() end)
+
+  it("makes the launch ask for the image first", function()
+    place:ctl("podman", "register", "--container", "img", "--app", "/usr/bin/foo", "--archive",
+      "/a/b")
+    assert.are.same({ "/a/b" }, assert(pilot.load("foo")).archives)
+    local plan = assert(pilot.plan("foo", {}))
+    assert.is_true(plan.composed)
+    assert.are.same({ "podman", "compose", "foo" }, { table.unpack(plan.prepare, 2) })
+    assert.are.same({}, pilot.load("foo").unknown)
+  end)
+
+  it("may be a list, in schema 2 too", function()
+    place:put("/usr/share/flakes/foo.yaml", "version: 2\nengine: {pilot: podman}\n"
+      .. "runtime: {name: img, archive: [/a, /b]}\n")
+    local flake = assert(pilot.load("foo"))
+    assert.are.same({ "/a", "/b" }, flake.archives)
+    assert.are.same({}, flake.unknown)
+  end)
+
+  it("is a path on the host", function()
+    for _, bad in ipairs { "relative", "[a]", "{a: b}" } do
+      place:put("/usr/share/flakes/foo.yaml", "container: {name: img, archive: " .. bad .. "}\n")
+      local flake, message = pilot.load("foo")
+      assert.is_nil(flake)
+      assert.matches("foo.yaml:1: 'archive' must", message, 1, true)
+    end
+  end)
+end)
+
 describe("pieces of build", function()
   it("templates: one pass, empty lines go, @@ is @", function()
-    assert.are.equal("a @b@ @\n", template.render("a @x@ @@\nH: @y?@\n", { x = "@b@", y = "" }, "t"))
+    local values = { x = "@b@", y = "" }
+    assert.are.equal("a @b@ @\n", template.render("a @x@ @@\nH: @y?@\n", values, "t"))
     assert.are.equal("H: 1\n", template.render("H: @y?@\n", { y = "1" }, "t"))
   end)
 

@@ -3,7 +3,8 @@ local option = require "flake.option"
 local wizard = require "flake.wizard"
 
 local LIST = {
-  { name = "name", about = "Name.", required = true, suggest = "proposed", check = option.check_line },
+  { name = "name", about = "Name.", required = true, suggest = "proposed",
+    check = option.check_line },
   { name = "version", about = "Version.", required = true, check = function(value)
     return value:match("^%d") and true or nil, "must begin with a digit"
   end },
@@ -45,8 +46,8 @@ describe("the wizard", function()
   end)
 
   it("asks for what was refused, and says why", function()
-    local values, shown = ask({ version = { value = "x", source = "f", problem = "f:1: no digit" } },
-      "\n", "3\n", "\n", "y\n")
+    local known = { version = { value = "x", source = "f", problem = "f:1: no digit" } }
+    local values, shown = ask(known, "\n", "3\n", "\n", "y\n")
     assert.are.equal("3", values.version.value)
     assert.matches("f:1: no digit", shown, 1, true)
   end)
