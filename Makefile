@@ -18,7 +18,6 @@ Q := $(if $(V),,@)
 
 .DEFAULT_GOAL := build
 # Without the development packages pkg-config has no answer; deps must run all the same.
-NO_BUILD := deps clean help demo check dist
 pkg = $(shell $(PKG_CONFIG) $(1) $(2) 2>/dev/null)
 
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 \
@@ -26,11 +25,13 @@ WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes 
 HARDEN := -O2 -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection
 SANFLAGS := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 COVFLAGS := -O0 --coverage
+comma := ,
 OPT := $(if $(SAN),$(SANFLAGS),$(if $(COV),$(COVFLAGS),$(HARDEN)))
 CFLAGS ?= -g
 ALL_CFLAGS = $(CFLAGS) $(OPT) -std=c11 -D_GNU_SOURCE $(WARN) -fPIC -fvisibility=hidden -MMD -MP \
 	-iquote src -DLUA_SYSTEM_CPATH='"$(LUA_CMOD)"' -DFLAKE_VERSION='"$(VERSION)"' -DFLAKES_DIR='"$(FLAKESDIR)"'
-ALL_LDFLAGS = $(LDFLAGS) $(if $(SAN),$(SANFLAGS),$(if $(COV),--coverage,-Wl,-z,relro,-z,now))
+COVLDFLAGS := --coverage $(patsubst %,-Wl$(comma)--wrap=%,execv execve execvp execvpe _exit)
+ALL_LDFLAGS = $(LDFLAGS) $(if $(SAN),$(SANFLAGS),$(if $(COV),$(COVLDFLAGS),-Wl,-z,relro,-z,now))
 
 LUA_CFLAGS = $(call pkg,--cflags,lua5.4)
 LUA_CMOD = /usr/lib/$(shell $(CC) -print-multiarch)/lua/5.4/?.so;/usr/lib/lua/5.4/?.so
@@ -41,60 +42,74 @@ ARCHIVE_LIBS = $(call pkg,--libs,libarchive)
 CRYPTO_LIBS = $(call pkg,--libs,libcrypto)
 
 BASE := error util strv
-DOC := doc doc_emit
+DOC := doc doc_emit doc_json utf8
 FLAKE := $(DOC) flake flake_schema paths state instance composed
-PLAN := plan hooks bytes relay
+PLAN := plan hooks bytes relay share
 PROCESS := $(patsubst src/%.c,%,$(wildcard src/process*.c))
 FS := $(patsubst src/%.c,%,$(wildcard src/fs*.c))
 HTTP := http http_download
 ARCHIVE := $(patsubst src/%.c,%,$(wildcard src/archive*.c))
 BIND_PROCESS := $(patsubst src/%.c,%,$(wildcard src/bind_proc*.c))
+BIND_YAML := bind_yaml bind_yaml_dump
 BIND_PILOT := bind_pilot bind_plan bind_state
 BIND_FS := $(patsubst src/%.c,%,$(wildcard src/bind_fs*.c))
 PILOTS := podman
 # An engine may have more files than the one of its name.
 ENGINES := $(filter-out %_main,$(patsubst pilots/%.c,%,$(wildcard $(PILOTS:%=pilots/%*.c))))
-MODULES := process fs yaml pilot http archive
+MODULES := process fs yaml pilot http archive digest
 
 objs = $(patsubst %,$(B)/src/%.o,$(1))
 pobjs = $(patsubst %,$(B)/pilots/%.o,$(1))
 
-HOST_OBJS := $(call objs,$(BASE) $(FLAKE) $(PROCESS) $(FS) lua_util bind_yaml $(BIND_PILOT) \
+HOST_OBJS := $(call objs,$(BASE) $(FLAKE) $(PROCESS) $(FS) lua_util $(BIND_YAML) $(BIND_PILOT) \
 	$(BIND_PROCESS) $(BIND_FS)) $(call pobjs,$(PLAN) $(ENGINES))
 PILOT_OBJS := $(call pobjs,$(PLAN)) $(call objs,$(BASE) $(FLAKE) $(PROCESS))
 PROGRAMS := $(B)/flake-ctl $(B)/flake-launch $(B)/flake-relay $(B)/flake-init $(PILOTS:%=$(B)/%-pilot)
 SO := $(MODULES:%=$(B)/flake/%.so)
+FLUSH := $(if $(COV),$(B)/coverage_flush.o)
 UNITS := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
 MAN := $(wildcard doc/man/*.[1-8])
 
+# Changes when the flags do: nothing of a build for another PREFIX may be left.
+FLAGS = $(CC) $(ALL_CFLAGS) $(LUA_CFLAGS) $(ALL_LDFLAGS)
+$(B)/flags: always
+	$(shell mkdir -p $(@D))$(file >$@.new,$(FLAGS))
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
 .SECONDARY:
-.PHONY: build all help deps demo check test unit spec e2e san valgrind fuzz-short rock lint bench \
-	fuzz coverage install install-rock dist clean units
+.PHONY: always build all help deps demo check test unit spec e2e san valgrind fuzz-short rock lint bench \
+	fuzz coverage install install-rock dist deb rpm clean units
 build all: $(PROGRAMS) $(SO)
 
 help:
 	@echo "make | install [PREFIX= DESTDIR=] | deps | demo | check | test | lint | bench | fuzz |"
-	@echo "coverage | dist | clean;  SAN=1: with ASan and UBSan;  V=1: show the commands"
+	@echo "coverage | dist | deb | rpm | clean;  SAN=1: with ASan and UBSan;  V=1: show the commands"
 
-$(B)/src/%.o: src/%.c
+$(B)/src/%.o: src/%.c $(B)/flags
 	@mkdir -p $(@D)
 	@echo "  CC   $<"
 	$(Q)$(CC) $(ALL_CFLAGS) $(LUA_CFLAGS) -c -o $@ $<
 
-$(B)/pilots/%.o: pilots/%.c
+$(B)/pilots/%.o: pilots/%.c $(B)/flags
 	@mkdir -p $(@D)
 	@echo "  CC   $<"
 	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
-$(B)/src/launch.o: src/host.c
+$(B)/src/launch.o: src/host.c $(B)/flags
 	@mkdir -p $(@D)
 	@echo "  CC   $< (launch)"
 	$(Q)$(CC) $(ALL_CFLAGS) $(LUA_CFLAGS) -DHOST_CHUNK='"flake.launch"' -c -o $@ $<
 
-$(B)/pilots/%-main.o: pilots/main.c
+$(B)/pilots/%-main.o: pilots/main.c $(B)/flags
 	@mkdir -p $(@D)
 	@echo "  CC   $< ($*)"
 	$(Q)$(CC) $(ALL_CFLAGS) -DPILOT_ENGINE=engine_$* -c -o $@ $<
+
+$(B)/coverage_flush.o: tests/coverage_flush.c $(B)/flags
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) -std=c11 -D_GNU_SOURCE $(WARN) -fPIC -c -o $@ $<
+
+$(filter-out $(B)/flake-init,$(PROGRAMS)) $(SO): $(FLUSH)
 
 link = @echo "  LD   $@"; mkdir -p $(@D)
 
@@ -111,10 +126,10 @@ $(B)/flake-relay: $(B)/pilots/relay_main.o $(PILOT_OBJS) $(call pobjs,$(ENGINES)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(YAML_LIBS)
 
 # Runs inside containers of any kind: static, and without sanitizers.
-$(B)/flake-init: pilots/init.c pilots/bytes.c pilots/bytes.h
+$(B)/flake-init: pilots/init.c pilots/bytes.c pilots/bytes.h src/utf8.c src/utf8.h $(B)/flags
 	$(link)
 	$(Q)$(CC) $(CFLAGS) $(HARDEN) -std=c11 -D_GNU_SOURCE $(WARN) -static -s -o $@ \
-		pilots/init.c pilots/bytes.c
+		-iquote src pilots/init.c pilots/bytes.c src/utf8.c
 
 $(B)/%-pilot: $(B)/pilots/%-main.o $(PILOT_OBJS) $(call pobjs,$(ENGINES))
 	$(link)
@@ -122,22 +137,25 @@ $(B)/%-pilot: $(B)/pilots/%-main.o $(PILOT_OBJS) $(call pobjs,$(ENGINES))
 
 $(B)/flake/process.so: $(call objs,$(BASE) lua_util $(PROCESS) $(BIND_PROCESS))
 $(B)/flake/fs.so: $(call objs,$(BASE) lua_util $(FS) $(BIND_FS))
-$(B)/flake/yaml.so: $(call objs,$(BASE) lua_util $(DOC) bind_yaml)
+$(B)/flake/yaml.so: $(call objs,$(BASE) lua_util $(DOC) $(BIND_YAML))
 $(B)/flake/yaml.so: SO_LIBS = $(YAML_LIBS)
-$(B)/flake/pilot.so: $(call objs,$(BASE) lua_util $(FLAKE) $(PROCESS) bind_yaml $(BIND_PILOT)) \
+$(B)/flake/pilot.so: $(call objs,$(BASE) lua_util $(FLAKE) $(PROCESS) $(BIND_YAML) $(BIND_PILOT)) \
 	$(call pobjs,$(PLAN) $(ENGINES))
 $(B)/flake/pilot.so: SO_LIBS = $(YAML_LIBS)
 $(B)/flake/http.so: $(call objs,$(BASE) lua_util $(HTTP) bind_http)
 $(B)/flake/http.so: SO_LIBS = $(CURL_LIBS) $(CRYPTO_LIBS)
 $(B)/flake/archive.so: $(call objs,$(BASE) lua_util $(ARCHIVE) bind_archive)
 $(B)/flake/archive.so: SO_LIBS = $(ARCHIVE_LIBS)
+$(B)/flake/digest.so: $(call objs,$(BASE) lua_util digest bind_digest)
+$(B)/flake/digest.so: SO_LIBS = $(CRYPTO_LIBS)
 $(SO):
 	$(link)
 	$(Q)$(CC) -shared $(ALL_LDFLAGS) -o $@ $^ $(SO_LIBS)
 
 # --- tests ---------------------------------------------------------------------------------------
 
-UNIT_OBJS := $(call objs,$(BASE) $(FLAKE) $(PROCESS) $(FS) $(ARCHIVE)) $(call pobjs,$(PLAN) $(ENGINES))
+UNIT_OBJS := $(call objs,$(BASE) $(FLAKE) $(PROCESS) $(FS) $(ARCHIVE)) $(call pobjs,$(PLAN) $(ENGINES)) \
+	$(FLUSH)
 $(B)/unit/%: tests/unit/%.c $(UNIT_OBJS)
 	$(link)
 	$(Q)$(CC) $(ALL_CFLAGS) -MF $@.d -iquote pilots $(ALL_LDFLAGS) -o $@ $< $(UNIT_OBJS) -lcmocka \
@@ -210,10 +228,22 @@ install-rock: build
 	$(INSTALL) -m 644 lua/flake/build/*.lua $(ROCK_LUADIR)/flake/build
 	$(INSTALL) -m 644 lua/flake/studio/*.lua $(ROCK_LUADIR)/flake/studio
 
+# Of a repository what is committed, of an unpacked distribution all that was in it.
+DIST := flake-pilot-$(VERSION)
 dist:
-	git archive --prefix=flake-pilot-$(VERSION)/ -o flake-pilot-$(VERSION).tar.gz HEAD
+	@mkdir -p build
+	if [ -e .git ]; then git archive --prefix=$(DIST)/ -o build/$(DIST).tar.gz HEAD; else \
+		tar -czf build/$(DIST).tar.gz --sort=name --owner=0 --group=0 --numeric-owner \
+			--exclude=./build --exclude='./build-*' --exclude=./out --exclude='./$(DIST).tar.gz' --exclude='./*.rock' \
+			--transform='s,^\.,$(DIST),' .; fi
+	mv build/$(DIST).tar.gz .
+
+# Our own packages: packaging/README.md.
+OUT ?= out
+deb rpm:
+	$(Q)packaging/build-$@ $(OUT) $(VERSION)
 
 clean:
-	rm -rf build build-san build-cov flake-pilot-*.tar.gz *.rock
+	rm -rf build build-san build-cov out flake-pilot-*.tar.gz *.rock
 
 -include $(wildcard $(B)/src/*.d $(B)/pilots/*.d $(B)/unit/*.d)

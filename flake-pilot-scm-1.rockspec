@@ -13,5 +13,6 @@ build = {
   build_target = "build",
   install_target = "install-rock",
   build_variables = { CFLAGS = "$(CFLAGS)" },
-  install_variables = { ROCK_LUADIR = "$(LUADIR)", ROCK_LIBDIR = "$(LIBDIR)" },
+  install_variables = { CFLAGS = "$(CFLAGS)", ROCK_LUADIR = "$(LUADIR)",
+    ROCK_LIBDIR = "$(LIBDIR)" },
 }

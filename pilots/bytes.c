@@ -4,79 +4,92 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Length of the well-formed UTF-8 sequence at s (RFC 3629, section 4); 0 if there is none.
-static size_t sequence(const unsigned char *s)
-{
-	size_t n = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
-
-	if (n == 0 || s[0] > 0xf4)
-		return 0;
-	for (size_t i = 1; i < n; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
-	    (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-		return 0;
-	return n;
-}
+#include "utf8.h"
 
 bool bytes_need_encoding(const char *arg)
 {
-	const unsigned char *s = (const unsigned char *)arg;
 	size_t n;
 
-	if (strncmp(arg, BYTES_MARK, strlen(BYTES_MARK)) == 0)
+	if (strncmp(arg, BYTES_PREFIX, strlen(BYTES_PREFIX)) == 0)
 		return true;
-	for (; *s; s += n) {
-		n = sequence(s);
+	for (; *arg; arg += n) {
+		n = utf8_length(arg);
 		if (n == 0)
 			return true;
 	}
 	return false;
 }
 
-char *bytes_encode(const char *arg)
+char *bytes_encode(const char **arg)
 {
-	static const char hex[] = "0123456789abcdef";
-	char *out = malloc(strlen(BYTES_MARK) + 3 * strlen(arg) + 1);
+	size_t n = strnlen(*arg, BYTES_CHUNK);
+	char *out = malloc(strlen(BYTES_MARK) + 2 * n + 1);
+	const char *end = *arg + n;
 	char *p = out;
 
 	if (!out)
 		abort();
-	p = stpcpy(p, BYTES_MARK);
-	for (const unsigned char *s = (const unsigned char *)arg; *s; s++) {
-		if (*s < 0x80 && *s != '%') {
-			*p++ = (char)*s;
-			continue;
-		}
-		*p++ = '%';
-		*p++ = hex[*s >> 4];
-		*p++ = hex[*s & 15];
+	p = stpcpy(p, *end ? BYTES_MORE : BYTES_MARK);
+	for (; *arg < end; ++*arg) {
+		unsigned char c = (unsigned char)**arg;
+
+		if (c >= 0x80)
+			*p++ = (char)(0xc0 | c >> 6);
+		*p++ = (char)(c < 0x80 ? c : 0x80 | (c & 0x3f));
 	}
 	*p = '\0';
 	return out;
 }
 
-static int hex_digit(char c)
+// Decodes the text of one encoded argument to p; returns the end.
+static char *decode(char *p, const char *text)
 {
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-void bytes_decode(char *arg)
-{
-	const char *in = arg + strlen(BYTES_MARK);
-
-	if (strncmp(arg, BYTES_MARK, strlen(BYTES_MARK)) != 0)
-		return;
-	while (*in) {
-		if (in[0] == '%' && hex_digit(in[1]) >= 0 && hex_digit(in[2]) >= 0) {
-			*arg++ = (char)(hex_digit(in[1]) << 4 | hex_digit(in[2]));
-			in += 3;
+	for (const unsigned char *s = (const unsigned char *)text; *s; s++) {
+		if ((*s & 0xfe) == 0xc2 && (s[1] & 0xc0) == 0x80) {
+			*p++ = (char)(s[0] << 6 | (s[1] & 0x3f));
+			s++;
 		} else {
-			*arg++ = *in++;
+			*p++ = (char)*s;
 		}
 	}
-	*arg = '\0';
+	*p = '\0';
+	return p;
+}
+
+static bool has_mark(const char *arg, const char *mark)
+{
+	return arg && strncmp(arg, mark, strlen(mark)) == 0;
+}
+
+// Decodes and joins the parts of the argument at in, which go on as long as there are marks of
+// more; returns the last one's place. A single part is decoded where it is.
+static char **join(char **in, char **out)
+{
+	char **last = in;
+	size_t size = 1;
+	char *text, *p;
+
+	for (; has_mark(*last, BYTES_MORE) && last[1]; last++)
+		size += strlen(*last);
+	size += strlen(*last);
+	text = last == in ? *in : malloc(size);
+	if (!text)
+		abort();
+	for (p = text; in <= last; in++)
+		p = decode(p, *in + (has_mark(*in, BYTES_PREFIX) ? strlen(BYTES_MARK) : 0));
+	*out = text;
+	return last;
+}
+
+void bytes_decode(char **argv)
+{
+	char **out = argv;
+
+	for (char **in = argv; *in; in++, out++) {
+		if (has_mark(*in, BYTES_MARK) || has_mark(*in, BYTES_MORE))
+			in = join(in, out);
+		else
+			*out = *in;
+	}
+	*out = NULL;
 }

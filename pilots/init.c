@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// flake-init: process 1 of a container flake (podman run --init --init-path). Static, no libc
-// state.
+// flake-init: process 1 of a container flake (podman run --init --init-path). Static.
 //
 // A native command dies of signals it does not handle, and gets any bytes as arguments. As process
 // 1 of a PID namespace it would do neither: the kernel drops default-action signals for process 1
@@ -138,8 +137,7 @@ int main(int argc, char **argv)
 		fputs("flake-init: no program\n", stderr);
 		return 127;
 	}
-	for (char **arg = argv; *arg; arg++)
-		bytes_decode(*arg);
+	bytes_decode(argv);
 	if (getpid() != 1)
 		return become_app(argv);
 	sigfillset(&all);

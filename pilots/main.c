@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // main of every pilot: link name -> flake -> hooks? -> plan -> exec.
 #include <errno.h>
-#include <limits.h>
+#include <fcntl.h>
 
 #include "paths.h"
 #include "pilot.h"
@@ -28,35 +28,6 @@ static int explain(void)
 	return 1;
 }
 
-// Packages link further commands to the first one: when there is no definition of the called
-// name, the name that its link points to may have one.
-static char *name_behind_link(const char *argv0)
-{
-	char target[PATH_MAX];
-	ssize_t n = strchr(argv0, '/') ? readlink(argv0, target, sizeof(target) - 1) : -1;
-
-	if (n <= 0)
-		return NULL;
-	target[n] = '\0';
-	return xstrdup(path_base(target));
-}
-
-static int load(const char *argv0, struct flake *flake, struct error *err)
-{
-	cleanup_free char *behind = NULL;
-	cleanup_error struct error why = { 0 };
-
-	if (flake_load(path_base(argv0), NULL, flake, err) == 0)
-		return 0;
-	behind = err->code == ENOENT ? name_behind_link(argv0) : NULL;
-	if (!behind || flake_load(behind, NULL, flake, &why) < 0)
-		return -1;
-	error_clear(err);
-	free(flake->command);
-	flake->command = xstrdup(path_base(argv0));
-	return 0;
-}
-
 // Hooks are Lua: flake-launch repeats the look-up, runs them and executes the plan.
 static int run_launcher(char *const *argv, struct error *err)
 {
@@ -65,6 +36,11 @@ static int run_launcher(char *const *argv, struct error *err)
 
 	if (launcher)
 		execv(launcher, argv);
+	if (errno == ENOENT)
+		return error_set(err, ERR_FLAKE,
+				 "cannot run the hooks with %s: no such file or directory; "
+				 "install the package flake-pilot",
+				 launcher ? launcher : "flake-launch");
 	return error_set(err, errno, "cannot run the hooks with %s",
 			 launcher ? launcher : "flake-launch");
 }
@@ -84,22 +60,24 @@ int main(int argc, char **argv)
 	cleanup_plan struct plan plan = { 0 };
 	struct call call = { .args = argc > 0 ? argv + 1 : NULL, .tty = -1 };
 	const char *name = argc > 0 ? path_base(argv[0]) : "";
-	int code;
+	int code, hooks;
 
+	open_standard_fds(O_RDWR);
 	if (!*name || str_ends(name, "-pilot"))
 		return explain();
-	if (load(argv[0], &flake, &err) < 0)
+	if (plan_find_flake(argv[0], NULL, &flake, &err) < 0)
 		return complain(name, &err, exit_code_of(&err));
 	if (!streq(flake.engine, PILOT_ENGINE.name)) {
 		error_set(&err, ERR_FLAKE, "%s is for engine '%s', not '%s'", flake.file,
 			  flake.engine, PILOT_ENGINE.name);
 		return complain(name, &err, EXIT_REFUSED);
 	}
-	if (hooks_present(&flake) && run_launcher(argv, &err) < 0)
+	hooks = hooks_present(&flake, &err);
+	if (hooks < 0 || (hooks && run_launcher(argv, &err) < 0))
 		return complain(name, &err, EXIT_REFUSED);
 	if (plan_make(&plan, &flake, &call, &PILOT_ENGINE, &err) < 0)
 		return complain(name, &err, EXIT_REFUSED);
-	if (plan.debug || getenv("PILOT_DEBUG")) {
+	if (plan.debug) {
 		show(&plan.prepare);
 		show(&plan.start);
 		show(&plan.argv);

@@ -15,21 +15,28 @@ enum { EXIT_ENGINE = 125, EXIT_REFUSED = 126, EXIT_NOT_FOUND = 127 };
 
 struct plan {
 	char *flake, *command, *engine, *image;
-	char *target;	// program inside; "/": the image's entry point
-	char *user;	// runs as that user; NULL: as the caller
-	char *instance; // NULL: none was named
-	bool tty;	// stdin and stdout are terminals
+	char *target;	  // program inside; "/": the image's entry point
+	char *user;	  // runs as that user; NULL: as the caller
+	char *instance;	  // NULL: none was named
+	char *definition; // tells definitions apart: a hash of all that was merged
+	bool tty;	  // stdin and stdout are terminals
 	bool remove, progress, interactive, skip_missing_volumes, debug; // pilot arguments
 	bool own;	     // from the user's own definitions
 	bool resume, attach; // calls share a running instance
 	bool composed;	     // the image is made of parts (composed.h)
+	bool lenient;	     // parts may want files that the host has not
+	bool prepared;	     // prepare has run
 	struct strv options; // the engine's, expanded, one token each
 	struct strv env;     // NAME=VALUE for the app
 	struct strv args;    // the app's
+	struct strv mounts;  // "rw:PATH" or "ro:PATH": host paths that are the same inside
+	char *workdir;	     // inside; NULL: the image's
+	char *run_user;	     // UID:GID inside; NULL: the image's
 	struct strv files;   // that decided
 	struct strv prepare; // to be run first: makes the composed image
 	struct strv start;   // to be run first: starts the instance
 	struct strv argv;    // what is executed
+	char *process;	     // what argv reads as /dev/fd/3; NULL: nothing
 };
 
 // The members of a plan by name, for whoever passes plans on: Lua and the relay.
@@ -64,14 +71,26 @@ struct engine {
 
 extern const struct engine engine_podman;
 
+// The flake of a call by its argv[0]. When there is no definition of that name, the name that the
+// called link points to may have one. Errors as of flake_load.
+int plan_find_flake(const char *called, const struct flake_where *where, struct flake *flake,
+		    struct error *err);
+
 // Makes the plan of a call. A NULL engine leaves argv empty (drivers in Lua launch themselves).
 int plan_make(struct plan *plan, const struct flake *flake, const struct call *call,
 	      const struct engine *engine, struct error *err);
+
+// Where the flake does not share the working directory, and who runs the engine may not reach it,
+// goes to /.
+void plan_leave_directory(const struct plan *plan);
 
 // Gets the plan ready and replaces this process by plan->argv; returns only on failure, or the exit
 // code of a call that ends its instance (%remove), for which we stay. Another user's process gets a
 // minimal environment.
 int plan_run(struct plan *plan, const struct engine *engine, struct error *err);
+
+// The environment of what runs as another user; false: it is this process's own.
+bool plan_environment(const struct plan *plan, struct strv *env);
 
 void plan_free(struct plan *plan);
 #define cleanup_plan __attribute__((cleanup(plan_free)))
@@ -81,11 +100,16 @@ void plan_free(struct plan *plan);
 int plan_expand(struct strv *out, const struct strv *entries, struct strv *missing,
 		struct error *err);
 
+// Puts what the flake shares of the caller's surroundings (flake_share_words) into the plan:
+// mounts, environment, working directory, user.
+int share_apply(struct plan *plan, const struct flake *flake, struct error *err);
+
 // The pilot arguments (@instance, %option) at the front of a call; returns how many were ours.
 size_t plan_take_pilot_args(struct plan *plan, char *const *args);
 
-// Is there a launch or exit hook for the flake? One directory look-up a place.
-bool hooks_present(const struct flake *flake);
+// Is there a launch or exit hook for the flake? One directory look-up a place. 1, 0, or -1 where
+// that cannot be known: the launch must not go on then.
+int hooks_present(const struct flake *flake, struct error *err);
 
 // For the way through sudo: an argument vector for flake-relay that holds the whole plan, and the
 // way back.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
 #include <pwd.h>
 
 #include "pilot.h"
@@ -15,6 +17,7 @@ enum { MAX_TOKEN = 128 * 1024 };
 #member, type, decides, offsetof(struct plan, member)                              \
 	}
 
+// clang-format off
 const struct plan_field plan_fields[] = {
 	FIELD(PLAN_TEXT, true, flake),
 	FIELD(PLAN_TEXT, true, command),
@@ -23,6 +26,7 @@ const struct plan_field plan_fields[] = {
 	FIELD(PLAN_TEXT, true, target),
 	FIELD(PLAN_TEXT, false, user),
 	FIELD(PLAN_TEXT, true, instance),
+	FIELD(PLAN_TEXT, true, definition),
 	FIELD(PLAN_FLAG, true, tty),
 	FIELD(PLAN_FLAG, true, remove),
 	FIELD(PLAN_FLAG, true, progress),
@@ -33,15 +37,21 @@ const struct plan_field plan_fields[] = {
 	FIELD(PLAN_FLAG, true, resume),
 	FIELD(PLAN_FLAG, true, attach),
 	FIELD(PLAN_FLAG, true, composed),
+	FIELD(PLAN_FLAG, true, lenient),
 	FIELD(PLAN_LIST, true, options),
 	FIELD(PLAN_LIST, true, env),
 	FIELD(PLAN_LIST, true, args),
+	FIELD(PLAN_LIST, true, mounts),
+	FIELD(PLAN_TEXT, true, workdir),
+	FIELD(PLAN_TEXT, true, run_user),
 	FIELD(PLAN_LIST, false, files),
 	FIELD(PLAN_LIST, false, prepare),
 	FIELD(PLAN_LIST, false, start),
 	FIELD(PLAN_LIST, false, argv),
+	FIELD(PLAN_TEXT, false, process),
 	{ 0 },
 };
+// clang-format on
 
 static bool is_instance_name(const char *s)
 {
@@ -65,6 +75,8 @@ static bool *pilot_flag(struct plan *plan, const char *arg)
 		return &plan->progress;
 	if (streq(arg, "%ignore_missing_volume_path"))
 		return &plan->skip_missing_volumes;
+	if (streq(arg, "%ignore_sync_error"))
+		return &plan->lenient;
 	if (streq(arg, "%debug"))
 		return &plan->debug;
 	return NULL;
@@ -188,6 +200,44 @@ static int set_user(struct plan *plan, const char *user, struct error *err)
 	return 0;
 }
 
+// Packages link further commands to the first one: the name that the called link points to.
+static char *name_behind_link(const char *called)
+{
+	cleanup_free char *found =
+		strchr(called, '/') ? xstrdup(called) : process_which(called, NULL);
+	char target[PATH_MAX];
+	ssize_t n = found ? readlink(found, target, sizeof(target) - 1) : -1;
+
+	if (n <= 0)
+		return NULL;
+	target[n] = '\0';
+	return xstrdup(path_base(target));
+}
+
+int plan_find_flake(const char *called, const struct flake_where *where, struct flake *flake,
+		    struct error *err)
+{
+	cleanup_free char *behind = NULL;
+	cleanup_error struct error why = { 0 };
+
+	if (flake_load(path_base(called), where, flake, err) == 0)
+		return 0;
+	behind = err->code == ENOENT ? name_behind_link(called) : NULL;
+	if (!behind || flake_load(behind, where, flake, &why) < 0)
+		return -1;
+	error_clear(err);
+	free(flake->command);
+	flake->command = xstrdup(path_base(called));
+	return 0;
+}
+
+static char *definition_of(const struct flake *flake)
+{
+	cleanup_free char *text = doc_json(flake->doc);
+
+	return xasprintf("%016" PRIx64, text_hash(text));
+}
+
 int plan_make(struct plan *plan, const struct flake *flake, const struct call *call,
 	      const struct engine *engine, struct error *err)
 {
@@ -200,6 +250,7 @@ int plan_make(struct plan *plan, const struct flake *flake, const struct call *c
 	plan->image = xstrdup(flake->image);
 	plan->target = xstrdup(app->target ? app->target : app->path);
 	plan->own = flake->own;
+	plan->definition = definition_of(flake);
 	plan->resume = instance->resume;
 	plan->attach = instance->attach;
 	plan->composed = flake->base || flake->layers.n || flake->include_tar.n ||
@@ -207,10 +258,12 @@ int plan_make(struct plan *plan, const struct flake *flake, const struct call *c
 			 flake->archives.n;
 	strv_append(&plan->files, &flake->files);
 	take_args(plan, call->args);
+	plan->debug = plan->debug || getenv("PILOT_DEBUG");
 	plan->tty = call->tty >= 0
 			    ? call->tty == 1
 			    : isatty(STDIN_FILENO) && (plan->interactive || isatty(STDOUT_FILENO));
 	if (set_user(plan, app->user ? app->user : flake->user, err) < 0 ||
+	    share_apply(plan, flake, err) < 0 ||
 	    plan_expand(&plan->options, &flake->options, NULL, err) < 0)
 		return -1;
 	return engine ? engine->compose(plan, err) : 0;
@@ -224,19 +277,24 @@ static void keep_env(struct strv *env, const char *name)
 		strv_pushf(env, "%s=%s", name, value);
 }
 
+bool plan_environment(const struct plan *plan, struct strv *env)
+{
+	if (!plan->user)
+		return false;
+	strv_push(env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+	keep_env(env, "TERM");
+	keep_env(env, "LANG");
+	return true;
+}
+
 static int plan_exec(const struct plan *plan, struct error *err)
 {
 	cleanup_strv struct strv env = { 0 };
 
-	if (plan->user) {
-		strv_push(&env,
-			  "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
-		keep_env(&env, "TERM");
-		keep_env(&env, "LANG");
+	if (plan_environment(plan, &env))
 		execvpe(plan->argv.v[0], plan->argv.v, env.v);
-	} else {
+	else
 		execvp(plan->argv.v[0], plan->argv.v);
-	}
 	return error_set(err, errno, "cannot run %s", plan->argv.v[0]);
 }
 
@@ -252,8 +310,18 @@ static int run_and_end(const struct plan *plan, const struct engine *engine, str
 	return status.signal ? 128 + status.signal : status.code;
 }
 
+void plan_leave_directory(const struct plan *plan)
+{
+	char path[PATH_MAX];
+	bool reachable = access(".", X_OK) == 0 && getcwd(path, sizeof(path));
+
+	if (!plan->workdir && (plan->user || !reachable) && chdir("/") < 0)
+		return; // the engine says what it misses
+}
+
 int plan_run(struct plan *plan, const struct engine *engine, struct error *err)
 {
+	plan_leave_directory(plan);
 	if (!engine || !plan->argv.n)
 		return error_set(err, ERR_FLAKE, "engine '%s' has no pilot", plan->engine);
 	if (plan->user)

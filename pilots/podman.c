@@ -8,19 +8,16 @@
 #include "paths.h"
 #include "pilot.h"
 #include "podman.h"
+#include "podman_options.h"
+#include "podman_share.h"
+#include "state.h"
 #include "util.h"
 
 // Where podman's --init puts our process 1, and what makes it wait (pilots/init.c).
 #define INIT_INSIDE "/run/podman-init"
 #define INIT_HOLD "--hold"
 
-// -t, -i, -ti, -it and the long forms without value: terminals are decided at each call.
-static bool is_terminal_option(const char *token)
-{
-	if (streq(token, "--tty") || streq(token, "--interactive") || streq(token, "--rm"))
-		return true;
-	return token[0] == '-' && token[1] && strspn(token + 1, "ti") == strlen(token + 1);
-}
+#define PROCESS_OPTION "--process="
 
 // The host path of a bind mount "SRC:DST…"; NULL for named volumes.
 static char *volume_source(const char *value)
@@ -35,38 +32,67 @@ static bool volume_is_missing(const char *value)
 	return source && access(source, F_OK) < 0;
 }
 
-// How many tokens from i on make a volume whose host path is missing; 0 if none.
-static size_t missing_volume(const struct strv *options, size_t i)
+// The same of --mount type=bind,source=SRC,…
+static bool mount_is_missing(const char *value)
 {
-	const char *token = options->v[i];
+	cleanup_free char *fields = xstrdup(value);
+	char *rest = fields, *field;
+	const char *source = NULL;
+	bool bind = false;
 
-	if (str_starts(token, "--volume="))
-		return volume_is_missing(token + strlen("--volume="));
-	if (streq(token, "--volume") || streq(token, "-v"))
-		return i + 1 < options->n && volume_is_missing(options->v[i + 1]) ? 2 : 0;
-	return 0;
+	while ((field = strsep(&rest, ","))) {
+		bind |= streq(field, "type=bind");
+		if (str_starts(field, "source=") || str_starts(field, "src="))
+			source = strchr(field, '=') + 1;
+	}
+	return bind && source && source[0] == '/' && access(source, F_OK) < 0;
+}
+
+// Is the option at i a volume whose host path is missing?
+static bool is_missing_volume(const struct strv *options, size_t i)
+{
+	const char *value = podman_option_value(options, i, "volume");
+	const char *mount = podman_option_value(options, i, "mount");
+
+	if (streq(options->v[i], "-v") && i + 1 < options->n)
+		value = options->v[i + 1];
+	else if (str_starts(options->v[i], "-v"))
+		value = options->v[i] + (options->v[i][2] == '=' ? 3 : 2);
+	return (value && volume_is_missing(value)) || (mount && mount_is_missing(mount));
 }
 
 static void add_options(struct strv *argv, const struct plan *plan)
 {
 	const struct strv *options = &plan->options;
 
-	for (size_t i = 0; i < options->n;) {
-		size_t skip = plan->skip_missing_volumes ? missing_volume(options, i) : 0;
+	for (size_t i = 0, n; i < options->n; i += n) {
+		char *option = podman_option_filter(options->v[i]);
 
-		if (!skip && !is_terminal_option(options->v[i]))
-			strv_push(argv, options->v[i]);
-		i += skip ? skip : 1;
+		n = podman_option_len(options, i);
+		if (option && plan->skip_missing_volumes && is_missing_volume(options, i)) {
+			free(option);
+			continue;
+		}
+		if (option)
+			strv_take(argv, option);
+		if (option && n == 2)
+			strv_push(argv, options->v[i + 1]);
 	}
 }
 
-// A definition that brings its own idea of process 1 keeps it: --init=false, --init-path.
+// A definition that brings its own idea of process 1 keeps it: --init=false, --init-path,
+// --systemd; and in a PID namespace that others share, process 1 is none of ours.
 static bool has_own_init(const struct strv *options)
 {
-	for (size_t i = 0; i < options->n; i++)
+	for (size_t i = 0; i < options->n; i += podman_option_len(options, i)) {
+		const char *systemd = podman_option_value(options, i, "systemd");
+		const char *pid = podman_option_value(options, i, "pid");
+
 		if (streq(options->v[i], "--init=false") ||
-		    str_starts(options->v[i], "--init-path") || streq(options->v[i], "--systemd"))
+		    podman_option_value(options, i, "init-path") ||
+		    (systemd && !streq(systemd, "false")) || (pid && !streq(pid, "private")))
 			return true;
+	}
 	return false;
 }
 
@@ -84,10 +110,13 @@ static void add_args(struct strv *argv, const struct plan *plan, bool encode)
 	for (size_t i = 0; i < plan->args.n; i++) {
 		const char *arg = plan->args.v[i];
 
-		if (encode && bytes_need_encoding(arg))
-			strv_take(argv, bytes_encode(arg));
-		else
+		if (!encode || !bytes_need_encoding(arg)) {
 			strv_push(argv, arg);
+			continue;
+		}
+		do
+			strv_take(argv, bytes_encode(&arg));
+		while (*arg);
 	}
 }
 
@@ -106,7 +135,8 @@ static bool has_pull_policy(const struct strv *options)
 }
 
 // What every container of a flake has, whatever runs in it.
-static void add_container(struct strv *argv, const struct plan *plan, const char *init)
+static int add_container(struct strv *argv, const struct plan *plan, const char *init,
+			 struct error *err)
 {
 	if (!plan->progress && !isatty(STDERR_FILENO))
 		strv_push(argv, "--quiet");
@@ -121,7 +151,11 @@ static void add_container(struct strv *argv, const struct plan *plan, const char
 	if (plan->instance)
 		strv_pushf(argv, "--label=flake-pilot.instance=%s", plan->instance);
 	add_env(argv, plan);
+	// Before the definition's options: those win.
+	if (podman_share(argv, plan, err) < 0)
+		return -1;
 	add_options(argv, plan);
+	return 0;
 }
 
 static void add_terminal(struct strv *argv, const struct plan *plan)
@@ -131,8 +165,17 @@ static void add_terminal(struct strv *argv, const struct plan *plan)
 		strv_push(argv, "-t");
 }
 
+// By what an instance is found again. Behind the definition's options: these win.
+static void add_place(struct strv *argv, const struct place *place)
+{
+	strv_pushf(argv, "--name=%s", place->container);
+	strv_pushf(argv, "--pidfile=%s", place->pidfile);
+	strv_pushf(argv, "--label=" LABEL_KEY "=%s", place->key);
+	strv_pushf(argv, "--label=" LABEL_DEFINITION "=%s", place->definition);
+}
+
 // The app as process of its own container, which others may attach to if it has a name.
-static void compose_run(struct plan *plan, const struct place *place)
+static int compose_run(struct plan *plan, const struct place *place, struct error *err)
 {
 	struct strv *argv = &plan->argv;
 	cleanup_free char *init = has_own_init(&plan->options) ? NULL : find_init();
@@ -141,15 +184,15 @@ static void compose_run(struct plan *plan, const struct place *place)
 	strv_push(argv, "run");
 	strv_push(argv, "--rm");
 	add_terminal(argv, plan);
-	if (place) {
-		strv_pushf(argv, "--name=%s", place->container);
-		strv_pushf(argv, "--pidfile=%s", place->pidfile);
-	}
-	add_container(argv, plan, init);
+	if (add_container(argv, plan, init, err) < 0)
+		return -1;
+	if (place)
+		add_place(argv, place);
 	if (!streq(plan->target, "/"))
 		strv_pushf(argv, "--entrypoint=%s", plan->target);
 	strv_push(argv, plan->image);
 	add_args(argv, plan, init != NULL);
+	return 0;
 }
 
 // A container that does nothing but be there: its process 1 is our init, which waits.
@@ -165,9 +208,9 @@ static int compose_start(struct plan *plan, const struct place *place, struct er
 	strv_push(argv, "run");
 	strv_push(argv, "--rm");
 	strv_push(argv, "--detach");
-	strv_pushf(argv, "--name=%s", place->container);
-	strv_pushf(argv, "--pidfile=%s", place->pidfile);
-	add_container(argv, plan, init);
+	if (add_container(argv, plan, init, err) < 0)
+		return -1;
+	add_place(argv, place);
 	strv_push(argv, "--entrypoint=" INIT_INSIDE);
 	strv_push(argv, plan->image);
 	strv_push(argv, INIT_HOLD);
@@ -181,10 +224,7 @@ static int add_entry(struct strv *argv, const struct plan *plan, const struct in
 	cleanup_node struct node *entry = NULL;
 
 	if (!instance->entry)
-		return error_set(err, ERR_FLAKE,
-				 "flake '%s': the entry point of its image is "
-				 "unknown: stop the instance",
-				 plan->flake);
+		return 0;
 	// JSON is YAML, but for surrogate pairs.
 	entry = doc_parse(instance->entry, strlen(instance->entry), "entry point", err);
 	if (!entry)
@@ -198,33 +238,93 @@ static int add_entry(struct strv *argv, const struct plan *plan, const struct in
 	return 0;
 }
 
-// A call into a running instance. The OCI runtime itself enters it in a fraction of podman's time.
-static int compose_exec(struct plan *plan, const char *container, const struct instance *instance,
-			struct error *err)
+// What runs in the instance. Our init looks the program up, so that 126 and 127 are told apart.
+static int add_program(struct strv *argv, const struct plan *plan, const struct instance *instance,
+		       struct error *err)
 {
-	struct strv *argv = &plan->argv;
-
-	if (instance->runtime) {
-		strv_push(argv, "crun");
-		strv_pushf(argv, "--root=%s", instance->runtime);
-		strv_push(argv, "exec");
-		if (plan->tty)
-			strv_push(argv, "--tty");
-	} else {
-		strv_push(argv, "podman");
-		strv_push(argv, "exec");
-		add_terminal(argv, plan);
-	}
-	add_env(argv, plan);
-	strv_push(argv, instance->id ? instance->id : container);
-	// Our init looks the program up, so that 126 and 127 are told apart.
 	strv_push(argv, INIT_INSIDE);
 	strv_push(argv, "--");
 	if (!streq(plan->target, "/"))
 		strv_push(argv, plan->target);
 	else if (instance->id && add_entry(argv, plan, instance, err) < 0)
 		return -1;
-	add_args(argv, plan, !instance->runtime);
+	add_args(argv, plan, true);
+	return 0;
+}
+
+static int exec_by_podman(struct plan *plan, const char *container, const struct instance *instance,
+			  struct error *err)
+{
+	struct strv *argv = &plan->argv;
+
+	strv_push(argv, "podman");
+	strv_push(argv, "exec");
+	add_terminal(argv, plan);
+	add_env(argv, plan);
+	if (plan->run_user)
+		strv_pushf(argv, "--user=%s", plan->run_user);
+	strv_push(argv, instance->id ? instance->id : container);
+	return add_program(argv, plan, instance, err);
+}
+
+static struct node *list_of(const struct strv *texts)
+{
+	struct node *list = node_new(NODE_SEQ);
+
+	for (size_t i = 0; i < texts->n; i++)
+		node_add(list, NULL, node_scalar(texts->v[i], strlen(texts->v[i]), false));
+	return list;
+}
+
+static bool sets(const struct strv *env, const char *entry)
+{
+	size_t n = strcspn(entry, "=") + 1;
+
+	for (size_t i = 0; i < env->n; i++)
+		if (strncmp(env->v[i], entry, n) == 0)
+			return true;
+	return false;
+}
+
+// The container's own variables with those of the plan over them.
+static struct node *env_of(const struct plan *plan, const struct node *process)
+{
+	const struct node *own = doc_get(process, "env");
+	cleanup_strv struct strv env = { 0 };
+
+	for (size_t i = 0; own && own->type == NODE_SEQ && i < own->n; i++)
+		if (own->items[i]->value && !sets(&plan->env, own->items[i]->value))
+			strv_push(&env, own->items[i]->value);
+	strv_append(&env, &plan->env);
+	return list_of(&env);
+}
+
+// The OCI runtime itself enters a container in a fraction of podman's time. User, groups, rights,
+// limits and working directory are those of the container's own process. Returns 1 if what we know
+// of that is no use.
+static int exec_by_runtime(struct plan *plan, const struct instance *instance, struct error *err)
+{
+	struct strv *argv = &plan->argv;
+	cleanup_strv struct strv program = { 0 };
+	cleanup_node struct node *process = NULL;
+	struct node *call;
+
+	process = doc_parse(instance->process, strlen(instance->process), "process", NULL);
+	if (!process || process->type != NODE_MAP)
+		return 1;
+	if (add_program(&program, plan, instance, err) < 0)
+		return -1;
+	call = node_new(NODE_MAP);
+	node_add(call, xstrdup("terminal"), node_scalar("false", 5, true));
+	node_add(call, xstrdup("args"), list_of(&program));
+	node_add(call, xstrdup("env"), env_of(plan, process));
+	process = doc_merge(process, call);
+	plan->process = doc_json(process);
+	strv_push(argv, "crun");
+	strv_pushf(argv, "--root=%s", instance->runtime);
+	strv_push(argv, "exec");
+	strv_push(argv, PROCESS_OPTION "/dev/fd/3");
+	strv_push(argv, instance->id);
 	return 0;
 }
 
@@ -233,6 +333,23 @@ static void compose_attach(struct plan *plan, const struct instance *instance)
 	strv_push(&plan->argv, "podman");
 	strv_push(&plan->argv, "attach");
 	strv_push(&plan->argv, instance->id);
+}
+
+static int compose_attached(struct plan *plan, const struct place *place, struct error *err)
+{
+	cleanup_instance struct instance instance = { 0 };
+
+	if (place_runs(place, &instance)) {
+		compose_attach(plan, &instance);
+		return 0;
+	}
+	// Nobody's application is ended by somebody else's call.
+	if (instance_load(place->dir, place->key, &instance) > 0)
+		return error_set(err, ERR_FLAKE,
+				 "flake '%s' still runs with another definition: flake-ctl podman "
+				 "stop %s",
+				 plan->flake, plan->flake);
+	return compose_run(plan, place, err);
 }
 
 // Resume and attach: depends on whether the instance runs.
@@ -244,17 +361,20 @@ static int compose_instance(struct plan *plan, struct error *err)
 
 	if (place_open(&place, plan, err) < 0)
 		return -1;
-	runs = instance_load(place.dir, place.key, &instance) > 0;
-	if (plan->attach) {
-		if (runs)
-			compose_attach(plan, &instance);
-		else
-			compose_run(plan, &place);
-		return 0;
-	}
+	if (plan->attach)
+		return compose_attached(plan, &place, err);
+	// What "/" stands for may still have to be found out.
+	runs = place_runs(&place, &instance) && (!streq(plan->target, "/") || instance.entry);
 	if (!runs && compose_start(plan, &place, err) < 0)
 		return -1;
-	return compose_exec(plan, place.container, &instance, err);
+	// crun exec does not pass on changes of a terminal's size (seen with 1.8).
+	if (runs && !plan->tty && instance.runtime && instance.process) {
+		int rc = exec_by_runtime(plan, &instance, err);
+
+		if (rc <= 0)
+			return rc;
+	}
+	return exec_by_podman(plan, place.container, &instance, err);
 }
 
 // The image made of the flake's parts, if it is up to date; else a name for it, and the command
@@ -263,17 +383,20 @@ static int find_composed(struct plan *plan, struct error *err)
 {
 	cleanup_free char *dir = paths_exe_dir();
 	cleanup_free char *ctl = dir ? paths_bin_file(dir, "flake-ctl") : NULL;
-	cleanup_free char *image = composed_image(plan->flake);
+	cleanup_free char *name = state_name(plan->flake, plan->own);
+	cleanup_free char *image = composed_image(name, plan->prepared);
 
 	if (!image) {
 		if (!ctl)
 			return error_set(err, ENOENT, "cannot find flake-ctl");
-		image = composed_name(plan->flake);
+		image = composed_name(name);
 		strv_push(&plan->prepare, ctl);
 		strv_push(&plan->prepare, "podman");
 		strv_push(&plan->prepare, "compose");
 		if (plan->own)
 			strv_push(&plan->prepare, "--user");
+		if (plan->lenient)
+			strv_push(&plan->prepare, "--ignore-missing");
 		strv_push(&plan->prepare, plan->flake);
 	}
 	free(plan->image);
@@ -303,6 +426,7 @@ static int compose(struct plan *plan, struct error *err)
 	strv_free(&plan->prepare);
 	strv_free(&plan->start);
 	strv_free(&plan->argv);
+	free(steal_ptr(&plan->process));
 	if (plan->user) {
 		strv_push(&plan->argv, "sudo");
 		strv_pushf(&plan->argv, "--user=%s", plan->user);
@@ -314,27 +438,51 @@ static int compose(struct plan *plan, struct error *err)
 		return -1;
 	if (instance)
 		return compose_instance(plan, err);
-	compose_run(plan, NULL);
+	return compose_run(plan, NULL, err);
+}
+
+static int ready_image(struct plan *plan, struct error *err)
+{
+	if (!plan->prepare.n)
+		return 0;
+	if (podman_prepare(plan, err) < 0)
+		return -1;
+	// It is as new as can be, even if the store has changed again by now.
+	plan->prepared = true;
+	if (compose(plan, err) < 0)
+		return -1;
+	return plan->prepare.n ? error_set(err, ERR_FLAKE,
+					   "the image of flake '%s' was not recorded", plan->flake)
+			       : 0;
+}
+
+// The description of the process stays in memory; the runtime inherits it.
+static int ready_process(struct plan *plan, struct error *err)
+{
+	for (size_t i = 0; plan->process && i < plan->argv.n; i++) {
+		int fd;
+
+		if (!str_starts(plan->argv.v[i], PROCESS_OPTION))
+			continue;
+		fd = podman_memory(plan->process, err);
+		if (fd < 0)
+			return -1;
+		free(plan->argv.v[i]);
+		plan->argv.v[i] = xasprintf(PROCESS_OPTION "/proc/self/fd/%d", fd);
+	}
 	return 0;
 }
 
 // Gets everything done that must be before plan->argv.
 static int ready(struct plan *plan, struct error *err)
 {
-	if (plan->prepare.n) {
-		if (podman_prepare(plan, err) < 0 || compose(plan, err) < 0)
-			return -1;
-		if (plan->prepare.n)
-			return error_set(err, ERR_FLAKE,
-					 "the image of flake '%s' changes all the "
-					 "time",
-					 plan->flake);
-	}
-	if (plan->resume && plan->start.n)
-		return podman_start(plan, err) < 0 ? -1 : compose(plan, err);
+	if (ready_image(plan, err) < 0)
+		return -1;
 	if (plan->attach)
 		return podman_attach(plan, compose, err);
-	return 0;
+	if (plan->start.n && (podman_start(plan, err) < 0 || compose(plan, err) < 0))
+		return -1;
+	return ready_process(plan, err);
 }
 
 const struct engine engine_podman = { "podman", compose, ready, podman_end };

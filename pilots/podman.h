@@ -3,17 +3,25 @@
 #pragma once
 
 #include "error.h"
+#include "instance.h"
 #include "pilot.h"
+
+#define LABEL_DEFINITION "flake-pilot.definition"
+#define LABEL_KEY "flake-pilot.key"
 
 // Names and files of an instance. Zero-initialise, dir to -1.
 struct place {
-	int dir;	 // the state directory
-	char *key;	 // of its files there
-	char *container; // name of the container
-	char *pidfile;	 // podman writes it
+	int dir;	  // the state directory
+	char *key;	  // of its files there
+	char *container;  // name of the container
+	char *pidfile;	  // podman writes it
+	char *definition; // what an instance is of: the plan's definition, and its composed image
 };
 
 int place_open(struct place *place, const struct plan *plan, struct error *err);
+// Does the instance run, and is it of this definition? Fills instance if so.
+bool place_runs(const struct place *place, struct instance *instance);
+
 void place_close(struct place *place);
 #define cleanup_place __attribute__((cleanup(place_close)))
 
@@ -27,6 +35,9 @@ int podman_start(const struct plan *plan, struct error *err);
 // process records as soon as it runs, or attaches to it.
 int podman_attach(struct plan *plan, int (*compose)(struct plan *, struct error *),
 		  struct error *err);
+
+// A descriptor, inherited by what we become, from which the text can be read.
+int podman_memory(const char *text, struct error *err);
 
 // Removes the instance's container.
 int podman_end(const struct plan *plan, struct error *err);

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -13,15 +15,30 @@
 
 int place_open(struct place *place, const struct plan *plan, struct error *err)
 {
-	cleanup_free char *path = NULL;
+	cleanup_free char *path = NULL, *name = NULL;
 
 	place->dir = state_open(&path, err);
 	if (place->dir < 0)
 		return -1;
-	place->key = state_key(plan->flake, plan->instance);
+	name = state_name(plan->flake, plan->own);
+	// The application that calls attach to is that of one command.
+	place->key = state_key(name, plan->instance, plan->attach ? plan->command : NULL);
 	place->container = xasprintf("flake-%s", place->key);
 	place->pidfile = xasprintf("%s/%s.pid", path, place->key);
+	place->definition = plan->composed ? xasprintf("%s-%016" PRIx64, plan->definition,
+						       text_hash(plan->image))
+					   : xstrdup(plan->definition);
 	return 0;
+}
+
+bool place_runs(const struct place *place, struct instance *instance)
+{
+	if (instance_load(place->dir, place->key, instance) <= 0)
+		return false;
+	if (instance->definition && streq(instance->definition, place->definition))
+		return true;
+	instance_free(instance);
+	return false;
 }
 
 void place_close(struct place *place)
@@ -31,6 +48,7 @@ void place_close(struct place *place)
 	free(place->key);
 	free(place->container);
 	free(place->pidfile);
+	free(place->definition);
 	*place = (struct place){ .dir = -1 };
 }
 
@@ -96,6 +114,35 @@ static char *find_runtime(const char *id)
 	return NULL;
 }
 
+int podman_memory(const char *text, struct error *err)
+{
+	cleanup_fd int fd = memfd_create("flake-process", 0);
+	size_t len = strlen(text);
+
+	if (fd < 0 || write(fd, text, len) != (ssize_t)len || lseek(fd, 0, SEEK_SET) < 0)
+		return error_set(err, errno, "cannot hand the process to the runtime");
+	return steal_fd(&fd);
+}
+
+// Notes how the OCI runtime can be asked without podman, if it is one that we know.
+static void find_process(struct instance *instance)
+{
+	cleanup_free char *runtime = find_runtime(instance->id);
+	cleanup_free char *path = NULL;
+	cleanup_node struct node *config = NULL;
+	const struct node *process;
+
+	if (!runtime)
+		return;
+	path = xasprintf("%s/%s/config.json", runtime, instance->id);
+	config = doc_load(path, NULL);
+	process = doc_get(config, "process");
+	if (!process || process->type != NODE_MAP)
+		return;
+	instance->runtime = steal_ptr(&runtime);
+	instance->process = doc_json(process);
+}
+
 static char *first_line(const char *text)
 {
 	return text ? xstrndup(text, strcspn(text, "\n")) : NULL;
@@ -127,25 +174,28 @@ static int record(const struct plan *plan, const struct place *place, struct ins
 		  struct error *err)
 {
 	instance->start = instance_start_time(instance->pid);
+	instance->definition = xstrdup(place->definition);
 	if (!instance->start)
 		return error_set(err, ERR_FLAKE, "the instance of flake '%s' ended at once",
 				 plan->flake);
 	if (plan->resume)
-		instance->runtime = find_runtime(instance->id);
+		find_process(instance);
 	if (plan->resume && streq(plan->target, "/") && find_entry(plan, instance, err) < 0)
 		return -1;
 	return instance_save(place->dir, place->key, instance, err);
 }
 
-// Is there a container although we know of none (our state was wiped, podman was killed)? One that
-// runs is taken over, any other is removed. Returns 1 if it was taken over.
+// Is there a container although we know of none (our state was wiped, podman was killed)? One of
+// the same definition that runs is taken over, any other is removed. Returns 1 if it was taken
+// over.
 static int adopt(const struct plan *plan, const struct place *place, struct error *err)
 {
 	const char *const inspect[] = { "podman",
 					"container",
 					"inspect",
 					"--format",
-					"{{.State.Running}} {{.State.Pid}} {{.Id}}",
+					"{{.State.Running}} {{.State.Pid}} {{.Id}} "
+					"{{index .Config.Labels \"" LABEL_DEFINITION "\"}}",
 					place->container,
 					NULL };
 	const char *const remove[] = {
@@ -153,14 +203,14 @@ static int adopt(const struct plan *plan, const struct place *place, struct erro
 	};
 	cleanup_instance struct instance instance = { 0 };
 	cleanup_free char *out = NULL;
-	char id[65];
+	char id[65], definition[80];
 	int rc = run(inspect, true, &out, err);
 
 	if (rc != 0)
 		return rc < 0 ? -1 : 0;
 	// podman calls a container running whose conmon was killed, until somebody looks closer.
-	if (sscanf(out, "true %d %64s", &instance.pid, id) == 2 &&
-	    instance_start_time(instance.pid)) {
+	if (sscanf(out, "true %d %64s %79s", &instance.pid, id, definition) == 3 &&
+	    streq(definition, place->definition) && instance_start_time(instance.pid)) {
 		instance.id = xstrdup(id);
 		return record(plan, place, &instance, err) < 0 ? -1 : 1;
 	}
@@ -175,6 +225,13 @@ static pid_t read_pid(const char *path)
 	return fd >= 0 && read(fd, text, sizeof(text) - 1) > 0 ? (pid_t)atoi(text) : 0;
 }
 
+static bool container_exists(const struct place *place)
+{
+	const char *const argv[] = { "podman", "container", "exists", place->container, NULL };
+
+	return run(argv, true, NULL, NULL) == 0;
+}
+
 static int start(const struct plan *plan, const struct place *place, struct error *err)
 {
 	cleanup_instance struct instance instance = { 0 };
@@ -183,6 +240,14 @@ static int start(const struct plan *plan, const struct place *place, struct erro
 
 	unlink(place->pidfile);
 	rc = run((const char *const *)plan->start.v, false, &out, err);
+	// A pilot that was killed may have left podman at work on the same container.
+	if (rc > 0 && container_exists(place)) {
+		rc = adopt(plan, place, err);
+		if (rc != 0)
+			return rc < 0 ? -1 : 0;
+		free(steal_ptr(&out));
+		rc = run((const char *const *)plan->start.v, false, &out, err);
+	}
 	if (rc > 0)
 		return error_set(err, ERR_FLAKE, "the instance of flake '%s' did not start",
 				 plan->flake);
@@ -199,9 +264,13 @@ static int is_there(const struct plan *plan, const struct place *place, struct e
 {
 	cleanup_instance struct instance instance = { 0 };
 
-	if (instance_load(place->dir, place->key, &instance) > 0)
-		return 1;
-	return adopt(plan, place, err);
+	if (!place_runs(place, &instance))
+		return adopt(plan, place, err);
+	if (plan->resume && streq(plan->target, "/") && !instance.entry &&
+	    (find_entry(plan, &instance, err) < 0 ||
+	     instance_save(place->dir, place->key, &instance, err) < 0))
+		return -1;
+	return 1;
 }
 
 int podman_start(const struct plan *plan, struct error *err)
@@ -231,7 +300,7 @@ static void watch(const struct plan *plan, const struct place *place, pid_t engi
 		nanosleep(&pause, NULL);
 		instance.pid = read_pid(place->pidfile);
 	} while (instance.pid <= 0 && instance_start_time(engine) == began);
-	unlink(place->pidfile);
+	// The file stays: conmon reads it, too, and nobody tells us when.
 	if (instance.pid > 0)
 		record(plan, place, &instance, NULL);
 }
@@ -282,10 +351,16 @@ int podman_attach(struct plan *plan, int (*compose)(struct plan *, struct error 
 int podman_end(const struct plan *plan, struct error *err)
 {
 	cleanup_place struct place place = { .dir = -1 };
+	cleanup_fd int lock = -1;
 	int rc;
 
 	if (place_open(&place, plan, err) < 0)
 		return -1;
+	// Forgotten first, and under the lock: who calls now waits, and starts it anew.
+	lock = state_lock(place.dir, place.key, err);
+	if (lock < 0)
+		return -1;
+	instance_forget(place.dir, place.key);
 	{
 		const char *const argv[] = { "podman",	 "rm",	     "--force",
 					     "--ignore", "--time=2", place.container,
@@ -293,7 +368,6 @@ int podman_end(const struct plan *plan, struct error *err)
 
 		rc = run(argv, false, NULL, err);
 	}
-	instance_forget(place.dir, place.key);
 	if (rc > 0)
 		return error_set(err, ERR_FLAKE, "cannot end the instance of flake '%s'",
 				 plan->flake);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // flake-relay: carries a plan through sudo. What a pilot cannot decide as the caller (does the
 // other user's instance run? is his image composed?) is decided here, as that user.
+#include <fcntl.h>
+
 #include "pilot.h"
 #include "util.h"
 
@@ -11,6 +13,7 @@ int main(int argc, char **argv)
 	const struct engine *engine = &engine_podman;
 	int code = -1;
 
+	open_standard_fds(O_RDWR);
 	if (argc < 2) {
 		fputs("flake-relay: carries a plan through sudo; it is started by the pilots\n",
 		      stderr);

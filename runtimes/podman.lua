@@ -4,6 +4,7 @@
 local cli = require "flake.cli"
 local image = require "flake.image"
 local output = require "flake.output"
+local pilot = require "flake.pilot"
 local podman = require "flake.podman"
 local registry = require "flake.registry"
 
@@ -21,7 +22,7 @@ local PODMAN_USER = { name = "user", flag = true,
 local function pull(opts)
   local ok, message, code = registry.dir(opts)
   if not ok then return nil, message, code end
-  return podman.run("pull", opts.uri)
+  return podman.run("pull", "--", opts.uri)
 end
 
 local function load_image(opts)
@@ -67,14 +68,25 @@ return {
       options = {
         { name = "name", positional = true, optional = true,
           about = "Name of the flake (default: base name of the first --app)." },
-        { name = "container", required = true, metavar = "IMAGE",
+        { name = "container", required = true, metavar = "IMAGE", check = cli.image,
           about = "Image of the application." },
         { name = "app", multiple = true, metavar = "PATH", check = cli.absolute_path,
           about = "Absolute path of the command on the host; may be repeated." },
         { name = "target", metavar = "PATH", check = function(value)
           return value == "/" or cli.absolute_path(value)
         end, about = "Program in the image (default: as --app); /: the image's entry point." },
+        { name = "base", metavar = "IMAGE",
+          about = "Image that --container is a delta over." },
+        { name = "layer", multiple = true, metavar = "IMAGE",
+          about = "Delta between base and container; may be repeated, lowest first." },
+        { name = "check-host-dependencies", flag = true,
+          about = "Take files of the host that the image names, also without --base." },
+        { name = "include-tar", multiple = true, metavar = "FILE",
+          about = "Archive (tar, deb, rpm, ...) to unpack over the image; may be repeated." },
+        { name = "include-path", multiple = true, metavar = "PATH",
+          about = "File or directory of the host to copy into the image; may be repeated." },
         { name = "opt", multiple = true, dash_values = true, metavar = "OPTION",
+          check = cli.not_empty,
           about = "Option for podman run, 'OPTION VALUE'; may be repeated." },
         { name = "resume", flag = true,
           about = "The first call starts an instance, later calls run in it." },
@@ -82,6 +94,14 @@ return {
           about = "A call while the application runs attaches to it." },
         { name = "run-as", metavar = "USER",
           about = "User to run podman as (default: the caller)." },
+        { name = "share", multiple = true, metavar = "WORD,...", words = pilot.share_words,
+          about = "Give the application of the caller: " .. table.concat(pilot.share_words, ", ")
+            .. "; may be repeated." },
+        { name = "desktop", flag = true,
+          about = "Export the image's desktop entry of the command, with icons." },
+        { name = "man", flag = true, about = "Export the image's man pages of the command." },
+        { name = "completion", flag = true,
+          about = "Export the image's shell completions of the command." },
         { name = "info", flag = true,
           about = "Print the image's own notes, /IMAGE.yaml, and exit." },
         { name = "force", flag = true,
@@ -94,6 +114,17 @@ return {
         ROOT, USER,
       },
       run = verb "register",
+    },
+    compose = {
+      about = "Make the one image of a flake's parts, or load it; launches do it when it is due.",
+      options = {
+        { name = "name", positional = true, about = "Name of the flake." },
+        { name = "force", flag = true, about = "Make it anew, though nothing has changed." },
+        { name = "ignore-missing", flag = true,
+          about = "Go without files that the image wants and the host has not." },
+        USER,
+      },
+      run = verb "compose",
     },
     export = {
       about = "Write a flake's image to a file, for another machine.",
@@ -113,7 +144,8 @@ return {
       options = {
         { name = "app", metavar = "PATH", check = cli.absolute_path,
           about = "Command whose flake is removed." },
-        { name = "container", metavar = "IMAGE", about = "Image to remove with all its flakes." },
+        { name = "container", metavar = "IMAGE", check = cli.image,
+          about = "Image to remove with all its flakes." },
         { name = "force", flag = true,
           about = "Remove broken definitions and running instances too." },
         ROOT, USER,
@@ -144,11 +176,6 @@ return {
         FORMAT, USER,
       },
       run = verb "update",
-    },
-    compose = {
-      about = "Get the image of a flake that is made of files; launches do it when it is due.",
-      options = { { name = "name", positional = true, about = "Name of the flake." }, USER },
-      run = verb "compose",
     },
     prepare = {
       about = "Get everything that a flake needs (what its package calls).",

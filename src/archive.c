@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Reading. libarchive's name for this area would be archive_read_*; ours are list, unpack, read.
-#include "archive.h"
+#include "archive_reader.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <errno.h>
 #include <limits.h>
 #include <sys/stat.h>
 
+#include "archive_locale.h"
 #include "util.h"
 
 enum { BLOCK = 64 * 1024 };
@@ -26,14 +25,36 @@ static void free_writer(struct archive **a)
 #define cleanup_reader __attribute__((cleanup(free_reader)))
 #define cleanup_writer __attribute__((cleanup(free_writer)))
 
-static int fail(struct archive *a, const char *path, struct error *err)
+int archive_fail(struct archive *a, const char *path, struct error *err)
 {
 	const char *why = archive_error_string(a);
 
 	return error_set(err, ERR_ARCHIVE, "%s: %s", path, why ? why : "not an archive");
 }
 
-static struct archive *open_reader(const char *path, struct error *err)
+// Not all that libarchive has: an "archive" in mtree format names files of the host as its content,
+// and some filters are programs.
+static void support(struct archive *a)
+{
+	archive_read_support_filter_gzip(a);
+	archive_read_support_filter_bzip2(a);
+	archive_read_support_filter_compress(a);
+	archive_read_support_filter_xz(a);
+	archive_read_support_filter_lzma(a);
+	archive_read_support_filter_lzip(a);
+	archive_read_support_filter_lz4(a);
+	archive_read_support_filter_zstd(a);
+	archive_read_support_filter_rpm(a);
+	archive_read_support_format_tar(a);
+	archive_read_support_format_cpio(a);
+	archive_read_support_format_zip(a);
+	archive_read_support_format_7zip(a);
+	archive_read_support_format_ar(a);
+	archive_read_support_format_iso9660(a);
+	archive_read_support_format_empty(a);
+}
+
+struct archive *archive_open_reader(const char *path, struct error *err)
 {
 	cleanup_reader struct archive *a = archive_read_new();
 
@@ -41,18 +62,16 @@ static struct archive *open_reader(const char *path, struct error *err)
 		error_set(err, errno, "cannot read %s", path);
 		return NULL;
 	}
-	archive_read_support_filter_all(a);
-	archive_read_support_format_all(a);
+	support(a);
 	if (archive_read_open_filename(a, path, BLOCK) != ARCHIVE_OK) {
-		fail(a, path, err);
+		archive_fail(a, path, err);
 		return NULL;
 	}
 	return steal_ptr(&a);
 }
 
-// 1: there is an entry, 0: the end, -1: an error or a limit.
-static int next(struct archive *a, const char *path, const struct archive_limits *limits,
-		struct archive_result *count, struct archive_entry **entry, struct error *err)
+int archive_next(struct archive *a, const char *path, const struct archive_limits *limits,
+		 struct archive_result *count, struct archive_entry **entry, struct error *err)
 {
 	uint64_t max = limits && limits->max_entries ? limits->max_entries : MAX_ENTRIES;
 	int rc = archive_read_next_header(a, entry);
@@ -60,11 +79,22 @@ static int next(struct archive *a, const char *path, const struct archive_limits
 	if (rc == ARCHIVE_EOF)
 		return 0;
 	if (rc < ARCHIVE_WARN || !archive_entry_pathname(*entry))
-		return fail(a, path, err);
+		return archive_fail(a, path, err);
 	if (++count->entries > max)
 		return error_set(err, ERR_LIMIT, "%s: more than %llu entries", path,
 				 (unsigned long long)max);
 	return 1;
+}
+
+static int check_size(const char *path, uint64_t size, const struct archive_limits *limits,
+		      struct error *err)
+{
+	uint64_t max = limits && limits->max_size ? limits->max_size : MAX_SIZE;
+
+	if (size <= max)
+		return 0;
+	return error_set(err, ERR_LIMIT, "%s: more than %llu bytes of content", path,
+			 (unsigned long long)max);
 }
 
 static const char *type_of(struct archive_entry *entry)
@@ -90,15 +120,15 @@ static const char *type_of(struct archive_entry *entry)
 int archive_list(const char *path, const struct archive_limits *limits, archive_visit *visit,
 		 void *arg, struct error *err)
 {
-	cleanup_reader struct archive *a = open_reader(path, err);
-	uint64_t max = limits && limits->max_size ? limits->max_size : MAX_SIZE;
+	in_utf8_locale();
+	cleanup_reader struct archive *a = archive_open_reader(path, err);
 	struct archive_result count = { 0 };
 	struct archive_entry *entry;
 	int rc;
 
 	if (!a)
 		return -1;
-	while ((rc = next(a, path, limits, &count, &entry, err)) > 0) {
+	while ((rc = archive_next(a, path, limits, &count, &entry, err)) > 0) {
 		const char *hard = archive_entry_hardlink(entry);
 		struct archive_member member = {
 			.path = archive_entry_pathname(entry),
@@ -110,9 +140,8 @@ int archive_list(const char *path, const struct archive_limits *limits, archive_
 		};
 
 		count.size += member.size;
-		if (count.size > max)
-			return error_set(err, ERR_LIMIT, "%s: more than %llu bytes of content",
-					 path, (unsigned long long)max);
+		if (check_size(path, count.size, limits, err) < 0)
+			return -1;
 		if (!visit(arg, &member))
 			return 0;
 	}
@@ -127,10 +156,17 @@ static const char *next_part(const char *path)
 	return slash ? slash + 1 : NULL;
 }
 
-static bool has_dotdot(const char *path)
+static bool is_part(const char *path, const char *part)
+{
+	size_t n = strlen(part);
+
+	return strncmp(path, part, n) == 0 && (path[n] == '/' || path[n] == '\0');
+}
+
+bool archive_has_dotdot(const char *path)
 {
 	for (const char *p = path; p; p = next_part(p))
-		if (str_starts(p, "..") && (p[2] == '/' || p[2] == '\0'))
+		if (is_part(p, ".."))
 			return true;
 	return false;
 }
@@ -150,23 +186,35 @@ static const char *strip(const char *path, unsigned int parts)
 }
 
 // Does a symlink at `from` (relative to the root of the extraction) with this target stay inside?
+// The directories above it are none but real ones, so that a ".." in front goes up by one; behind a
+// name, which may be a link to anywhere inside, nobody knows where it goes.
 static bool link_stays_inside(const char *from, const char *target)
 {
+	bool named = false;
 	long depth = 0;
 
 	if (target[0] == '/')
 		return false;
-	for (const char *p = from; (p = strchr(p, '/')); p++)
-		depth++;
-	for (const char *p = target; p && *p; p = next_part(p)) {
-		if (str_starts(p, "..") && (p[2] == '/' || p[2] == '\0'))
-			depth--;
-		else if (*p != '/' && !(p[0] == '.' && (p[1] == '/' || p[1] == '\0')))
-			depth++;
-		if (depth < 0)
+	for (const char *p = from; strchr(p, '/'); p = next_part(p))
+		depth += !is_part(p, "") && !is_part(p, ".");
+	for (const char *p = target; p; p = next_part(p)) {
+		if (is_part(p, "..") && (named || --depth < 0))
 			return false;
+		named |= !is_part(p, "..") && !is_part(p, ".") && !is_part(p, "");
 	}
 	return true;
+}
+
+// A hard link to a symlink is that symlink in another place: it must stay inside from there, too.
+static bool hard_link_stays_inside(const char *from, const char *file)
+{
+	char target[PATH_MAX];
+	ssize_t n = readlink(file, target, sizeof(target) - 1);
+
+	if (n < 0)
+		return true;
+	target[n] = '\0';
+	return link_stays_inside(from, target);
 }
 
 // Checks one entry and gives it its place below dir. 0: skip it.
@@ -177,9 +225,9 @@ static int place(const char *archive, const char *dir, const struct archive_extr
 	const char *soft = archive_entry_symlink(entry), *inside;
 	cleanup_free char *full = NULL, *target = NULL;
 
-	if (name[0] == '/' || has_dotdot(name))
+	if (name[0] == '/' || archive_has_dotdot(name))
 		return error_set(err, ERR_ARCHIVE, "%s: refusing the path '%s'", archive, name);
-	if (hard && (hard[0] == '/' || has_dotdot(hard)))
+	if (hard && (hard[0] == '/' || archive_has_dotdot(hard)))
 		return error_set(err, ERR_ARCHIVE, "%s: refusing the link '%s' to '%s'", archive,
 				 name, hard);
 	inside = strip(name, how->strip);
@@ -197,6 +245,9 @@ static int place(const char *archive, const char *dir, const struct archive_extr
 			return error_set(err, ERR_ARCHIVE, "%s: refusing the link '%s'", archive,
 					 name);
 		target = xasprintf("%s/%s", dir, to);
+		if (!hard_link_stays_inside(inside, target))
+			return error_set(err, ERR_ARCHIVE, "%s: refusing the link '%s' to '%s'",
+					 archive, name, hard);
 		archive_entry_copy_hardlink(entry, target);
 	}
 	full = xasprintf("%s/%s", dir, inside);
@@ -210,7 +261,6 @@ static int copy_data(struct archive *from, struct archive *to, const char *path,
 		     const struct archive_extract *how, struct archive_result *count,
 		     struct error *err)
 {
-	uint64_t max = how->limits.max_size ? how->limits.max_size : MAX_SIZE;
 	const void *buf;
 	size_t len;
 	la_int64_t offset;
@@ -218,15 +268,15 @@ static int copy_data(struct archive *from, struct archive *to, const char *path,
 
 	while ((rc = archive_read_data_block(from, &buf, &len, &offset)) == ARCHIVE_OK) {
 		count->size += len;
-		if (count->size > max || (uint64_t)offset > max)
-			return error_set(err, ERR_LIMIT, "%s: more than %llu bytes of content",
-					 path, (unsigned long long)max);
+		if (check_size(path, count->size, &how->limits, err) < 0 ||
+		    check_size(path, (uint64_t)offset, &how->limits, err) < 0)
+			return -1;
 		if (archive_write_data_block(to, buf, len, offset) < ARCHIVE_OK)
-			return fail(to, path, err);
+			return archive_fail(to, path, err);
 		if (how->progress && !how->progress(how->progress_arg, count->entries, count->size))
 			return error_set(err, ERR_ARCHIVE, "%s: aborted", path);
 	}
-	return rc == ARCHIVE_EOF ? 0 : fail(from, path, err);
+	return rc == ARCHIVE_EOF ? 0 : archive_fail(from, path, err);
 }
 
 static struct archive *disk_writer(const struct archive_extract *how)
@@ -245,13 +295,20 @@ static int unpack_entry(struct archive *a, struct archive *disk, struct archive_
 			const char *path, const struct archive_extract *how,
 			struct archive_result *count, struct error *err)
 {
+	uint64_t end = count->size + (uint64_t)archive_entry_size(entry);
+
+	// A sparse member has few bytes of data and may be a huge file all the same.
+	if (check_size(path, end, &how->limits, err) < 0)
+		return -1;
 	if (archive_write_header(disk, entry) < ARCHIVE_WARN)
-		return fail(disk, path, err);
+		return archive_fail(disk, path, err);
 	if (archive_entry_size(entry) != 0 || !archive_entry_size_is_set(entry))
 		if (copy_data(a, disk, path, how, count, err) < 0)
 			return -1;
+	if (count->size < end)
+		count->size = end;
 	if (archive_write_finish_entry(disk) < ARCHIVE_WARN)
-		return fail(disk, path, err);
+		return archive_fail(disk, path, err);
 	if (how->progress && !how->progress(how->progress_arg, count->entries, count->size))
 		return error_set(err, ERR_ARCHIVE, "%s: aborted", path);
 	return 0;
@@ -260,7 +317,8 @@ static int unpack_entry(struct archive *a, struct archive *disk, struct archive_
 int archive_unpack(const char *path, const char *dir, const struct archive_extract *how,
 		   struct archive_result *result, struct error *err)
 {
-	cleanup_reader struct archive *a = open_reader(path, err);
+	in_utf8_locale();
+	cleanup_reader struct archive *a = archive_open_reader(path, err);
 	cleanup_writer struct archive *disk = a ? disk_writer(how) : NULL;
 	// SECURE_SYMLINKS looks at every component: the ones above dir must be none.
 	cleanup_free char *real = a ? realpath(dir, NULL) : NULL;
@@ -271,7 +329,7 @@ int archive_unpack(const char *path, const char *dir, const struct archive_extra
 		return -1;
 	if (!real)
 		return error_set(err, errno, "cannot extract to %s", dir);
-	while ((rc = next(a, path, &how->limits, result, &entry, err)) > 0) {
+	while ((rc = archive_next(a, path, &how->limits, result, &entry, err)) > 0) {
 		int placed = place(path, real, how, entry, err);
 
 		if (placed < 0 ||
@@ -279,14 +337,15 @@ int archive_unpack(const char *path, const char *dir, const struct archive_extra
 			return -1;
 	}
 	if (rc == 0 && archive_write_close(disk) != ARCHIVE_OK)
-		return fail(disk, path, err);
+		return archive_fail(disk, path, err);
 	return rc;
 }
 
 int archive_read_member(const char *path, const char *member, size_t limit, char **out, size_t *len,
 			struct error *err)
 {
-	cleanup_reader struct archive *a = open_reader(path, err);
+	in_utf8_locale();
+	cleanup_reader struct archive *a = archive_open_reader(path, err);
 	cleanup_free char *buf = NULL;
 	struct archive_result count = { 0 };
 	struct archive_entry *entry;
@@ -295,7 +354,7 @@ int archive_read_member(const char *path, const char *member, size_t limit, char
 
 	if (!a)
 		return -1;
-	while ((rc = next(a, path, NULL, &count, &entry, err)) > 0) {
+	while ((rc = archive_next(a, path, NULL, &count, &entry, err)) > 0) {
 		const char *name = strip(archive_entry_pathname(entry), 0);
 
 		if (name && streq(name, member))
@@ -313,7 +372,7 @@ int archive_read_member(const char *path, const char *member, size_t limit, char
 		*len += n > 0 ? (size_t)n : 0;
 	} while (n > 0);
 	if (n < 0)
-		return fail(a, path, err);
+		return archive_fail(a, path, err);
 	buf[*len] = '\0';
 	*out = steal_ptr(&buf);
 	return 0;

@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include "error.h"
+#include "strv.h"
 
 // Return false to abort. Entries and bytes of content so far.
 typedef bool archive_progress(void *arg, uint64_t entries, uint64_t bytes);
@@ -67,3 +68,24 @@ int archive_read_member(const char *path, const char *member, size_t limit, char
 // mtime the result depends on nothing but names, modes and content.
 int archive_pack(const char *path, const char *dir, const struct archive_create *how,
 		 struct archive_result *result, struct error *err);
+
+// Copies an archive of any format as an uncompressed tar, with owners, modes and set-id bits;
+// devices are left out, ".." is an error. Directories named in `skip` lose their own entry, not
+// what is in them: who unpacks the tar keeps the ones, or links, that are there.
+int archive_to_tar(const char *from, const char *to, const struct strv *skip,
+		   struct archive_result *result, struct error *err);
+
+// What became of a path that archive_pack_public was given.
+enum archive_public {
+	PUBLIC_FILE,
+	PUBLIC_SYMLINK,
+	PUBLIC_DIRECTORY, // or a link to one: not taken
+	PUBLIC_MISSING,
+	PUBLIC_REFUSED, // not everybody may read it, or it is no file
+};
+
+// Packs files and links of this host that everybody may read (mode of the file and of every
+// directory on the way), owner 0:0, without set-id bits; no directories. The last component of a
+// path is not followed. kinds has an element for each path.
+int archive_pack_public(const char *to, const struct strv *paths, enum archive_public *kinds,
+			struct error *err);

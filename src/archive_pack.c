@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "archive.h"
+#include "archive_locale.h"
 #include "strv.h"
 #include "util.h"
 
@@ -158,6 +159,7 @@ static int pack_all(struct packer *p, const char *dir, struct error *err)
 int archive_pack(const char *path, const char *dir, const struct archive_create *how,
 		 struct archive_result *result, struct error *err)
 {
+	in_utf8_locale();
 	struct archive *a __attribute__((cleanup(free_writer))) = archive_write_new();
 	cleanup_free char *temp = xasprintf("%s.tmp.XXXXXX", path);
 	cleanup_fd int root = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), out = -1;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// flake.archive: list, extract, create, read_file. Reference: doc/api/archive.md
+// flake.archive: list, extract, create, read_file, to_tar, pack_public. Reference:
+// doc/api/archive.md
 #include <stdlib.h>
 
 #include "archive.h"
@@ -185,13 +186,67 @@ static int l_read_file(lua_State *L)
 	return 1;
 }
 
+static void destroy_strv(void *p)
+{
+	strv_free(p);
+	free(p);
+}
+
+// The sequence of strings in the table at idx, which may be empty; owned by a box on the stack.
+static const struct strv *check_list(lua_State *L, int idx)
+{
+	const char **texts = NULL;
+	struct strv *list;
+	void **box;
+
+	luaL_checktype(L, idx, LUA_TTABLE);
+	if (luaL_len(L, idx) > 0)
+		texts = lu_check_argv(L, idx);
+	box = lu_box(L, destroy_strv);
+	*box = list = xcalloc(1, sizeof(*list));
+	for (; texts && *texts; texts++)
+		strv_push(list, *texts);
+	return list;
+}
+
+static int l_to_tar(lua_State *L)
+{
+	const char *from = luaL_checkstring(L, 1), *to = luaL_checkstring(L, 2);
+	struct lua_side side = { .L = L };
+	struct archive_result count = { 0 };
+	struct error err = { 0 };
+	const struct strv *skip = check_list(L, 3);
+
+	return result(L, archive_to_tar(from, to, skip, &count, &err), &side, &count, &err);
+}
+
+static int l_pack_public(lua_State *L)
+{
+	static const char *const names[] = { "file", "symlink", "directory", "missing", "refused" };
+	const char *to = luaL_checkstring(L, 1);
+	const struct strv *paths = check_list(L, 2);
+	enum archive_public *kinds;
+	struct error err = { 0 };
+
+	kinds = lua_newuserdatauv(L, (paths->n + 1) * sizeof(*kinds), 0);
+	if (archive_pack_public(to, paths, kinds, &err) < 0)
+		return lu_fail(L, &err);
+	lua_createtable(L, (int)paths->n, 0);
+	for (size_t i = 0; i < paths->n; i++) {
+		lua_pushstring(L, names[kinds[i]]);
+		lua_rawseti(L, -2, (lua_Integer)i + 1);
+	}
+	return 1;
+}
+
 int luaopen_flake_archive(lua_State *L)
 {
-	static const luaL_Reg functions[] = { { "list", l_list },
-					      { "extract", l_extract },
-					      { "create", l_create },
-					      { "read_file", l_read_file },
-					      { NULL, NULL } };
+	static const luaL_Reg functions[] = {
+		{ "list", l_list },	{ "extract", l_extract },
+		{ "create", l_create }, { "read_file", l_read_file },
+		{ "to_tar", l_to_tar }, { "pack_public", l_pack_public },
+		{ NULL, NULL }
+	};
 
 	luaL_newlib(L, functions);
 	return 1;

@@ -128,10 +128,11 @@ static int l_temp_close(lua_State *L)
 
 static int l_mkdir(lua_State *L)
 {
-	const char *path = luaL_checkstring(L, 1);
+	struct error err = { 0 };
 
-	return bind_fs_result(L, mkdir(path, (mode_t)luaL_optinteger(L, 2, 0755)), "make directory",
-			      path);
+	return result(L,
+		      fs_mkdir(luaL_checkstring(L, 1), (mode_t)luaL_optinteger(L, 2, 0755), &err),
+		      &err);
 }
 
 static int l_mkdir_p(lua_State *L)

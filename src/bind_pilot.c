@@ -30,12 +30,18 @@ static void push_apps(lua_State *L, const struct flake *flake)
 	}
 }
 
+static void set_state_name(lua_State *L, const struct flake *flake)
+{
+	lua_pushfstring(L, "%s%s", flake->own ? "~" : "", flake->name);
+	lua_setfield(L, -2, "state_name");
+}
+
 static void push_flake(lua_State *L, const struct flake *flake)
 {
 	const struct flake_app *app = flake_app_of(flake, flake->command);
 	const struct flake_instance *instance = app->instance ? app->instance : &flake->instance;
 
-	lua_createtable(L, 0, 20);
+	lua_createtable(L, 0, 21);
 	lu_set_string(L, "name", flake->name);
 	lu_set_string(L, "command", flake->command);
 	lu_set_string(L, "engine", flake->engine);
@@ -48,13 +54,16 @@ static void push_flake(lua_State *L, const struct flake *flake)
 	lu_set_bool(L, "resume", instance->resume);
 	lu_set_bool(L, "attach", instance->attach);
 	lu_set_bool(L, "own", flake->own);
+	set_state_name(L, flake);
 	lu_set_bool(L, "user_may_override", flake->user_may_override);
 	lu_set_bool(L, "check_host_dependencies", flake->check_host_dependencies);
 	lu_set_strv(L, "files", &flake->files);
 	lu_set_strv(L, "options", &flake->options);
+	lu_set_strv(L, "share", &flake->share);
 	lu_set_strv(L, "layers", &flake->layers);
 	lu_set_strv(L, "archives", &flake->archives);
 	lu_set_strv(L, "unknown", &flake->unknown);
+	lu_set_strv(L, "unknown_at", &flake->unknown_at);
 	lua_createtable(L, 0, 2);
 	lu_set_strv(L, "tar", &flake->include_tar);
 	lu_set_strv(L, "path", &flake->include_path);
@@ -65,7 +74,10 @@ static void push_flake(lua_State *L, const struct flake *flake)
 	lua_setfield(L, -2, "doc");
 }
 
-struct flake *pilot_load(lua_State *L, const char *name, int opts, struct error *err)
+struct flake *pilot_load(lua_State *L, const char *name, int opts,
+			 int (*find)(const char *, const struct flake_where *, struct flake *,
+				     struct error *),
+			 struct error *err)
 {
 	struct flake_where where = { .prefix = lu_opt_string(L, opts, "root", NULL),
 				     .user_dir = lu_opt_string(L, opts, "user_dir", NULL),
@@ -74,7 +86,7 @@ struct flake *pilot_load(lua_State *L, const char *name, int opts, struct error 
 	void **box = lu_box(L, destroy_flake);
 
 	*box = xcalloc(1, sizeof(struct flake));
-	return flake_load(name, &where, *box, err) < 0 ? NULL : *box;
+	return find(name, &where, *box, err) < 0 ? NULL : *box;
 }
 
 static int l_load(lua_State *L)
@@ -85,7 +97,7 @@ static int l_load(lua_State *L)
 	const struct flake *flake;
 
 	lu_check_keys(L, 2, keys);
-	flake = pilot_load(L, name, 2, &err);
+	flake = pilot_load(L, name, 2, flake_load, &err);
 	if (!flake)
 		return lu_fail(L, &err);
 	push_flake(L, flake);
@@ -110,5 +122,11 @@ int luaopen_flake_pilot(lua_State *L)
 	luaL_newlib(L, functions);
 	plan_register(L);
 	state_register(L);
+	lua_newtable(L);
+	for (lua_Integer i = 0; flake_share_words[i]; i++) {
+		lua_pushstring(L, flake_share_words[i]);
+		lua_rawseti(L, -2, i + 1);
+	}
+	lua_setfield(L, -2, "share_words");
 	return 1;
 }

@@ -11,5 +11,8 @@ void plan_register(lua_State *L);
 void state_register(lua_State *L);
 
 // Loads the flake with the options at idx {root, user_dir, dir} into a box on the stack; NULL with
-// err set: failed.
-struct flake *pilot_load(lua_State *L, const char *name, int opts, struct error *err);
+// err set: failed. find: flake_load, or what else finds flakes.
+struct flake *pilot_load(lua_State *L, const char *name, int opts,
+			 int (*find)(const char *, const struct flake_where *, struct flake *,
+				     struct error *),
+			 struct error *err);

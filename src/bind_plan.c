@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// flake.pilot: plan, compose, ready, run, finish. Reference: doc/api/pilot.md
+// flake.pilot: plan, compose, ready, run, finish, environment, engines. Reference: doc/api/pilot.md
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +16,16 @@ static const struct engine *find_engine(const char *name)
 		if (streq(engines[i]->name, name))
 			return engines[i];
 	return NULL;
+}
+
+static int l_engines(lua_State *L)
+{
+	lua_newtable(L);
+	for (size_t i = 0; engines[i]; i++) {
+		lua_pushstring(L, engines[i]->name);
+		lua_rawseti(L, -2, (lua_Integer)i + 1);
+	}
+	return 1;
 }
 
 static void destroy_plan(void *p)
@@ -75,7 +85,7 @@ static int l_plan(lua_State *L)
 	call.tty = tty_of(L, 3);
 	if (!lua_isnil(L, 2) && luaL_len(L, 2) > 0)
 		call.args = (char *const *)lu_check_argv(L, 2);
-	flake = pilot_load(L, name, 3, &err);
+	flake = pilot_load(L, name, 3, plan_find_flake, &err);
 	if (!flake)
 		return lu_fail(L, &err);
 	box = lu_box(L, destroy_plan);
@@ -106,7 +116,8 @@ static void read_env(lua_State *L, int idx, struct strv *out)
 			    strchr(lua_tostring(L, -2), '='))
 				luaL_error(L, "plan.env must map names to texts");
 			lua_pushvalue(L, -1);
-			strv_pushf(out, "%s=%s", lua_tostring(L, -3), lua_tostring(L, -1));
+			strv_pushf(out, "%s=%s", lu_check_text(L, -3, "plan.env"),
+				   lu_check_text(L, -1, "plan.env"));
 			lua_pop(L, 1);
 		}
 	}
@@ -134,6 +145,8 @@ static struct plan *check_plan(lua_State *L, int idx)
 		else
 			read_strv(L, idx, f->name, member);
 	}
+	if (!plan->definition)
+		plan->definition = xstrdup("");
 	if (!plan->flake || !plan->engine || !plan->image || !plan->target)
 		luaL_error(L, "a plan needs flake, engine, image and target");
 	return plan;
@@ -161,12 +174,25 @@ static int l_compose(lua_State *L)
 	return 1;
 }
 
+static int l_environment(lua_State *L)
+{
+	struct plan *plan = check_plan(L, 1);
+
+	// The app's variables make room: the plan's box owns ours then.
+	strv_free(&plan->env);
+	if (!plan_environment(plan, &plan->env))
+		return 0;
+	push_env(L, &plan->env);
+	return 1;
+}
+
 static int l_ready(lua_State *L)
 {
 	struct error err = { 0 };
 	struct plan *plan = check_plan(L, 1);
 	const struct engine *engine = engine_of(plan, &err);
 
+	plan_leave_directory(plan);
 	if (!engine || (!plan->user && engine->ready && engine->ready(plan, &err) < 0))
 		return lu_fail(L, &err);
 	push_plan(L, plan);
@@ -199,9 +225,12 @@ static int l_run(lua_State *L)
 
 void plan_register(lua_State *L)
 {
-	static const luaL_Reg functions[] = { { "plan", l_plan },     { "compose", l_compose },
-					      { "ready", l_ready },   { "run", l_run },
-					      { "finish", l_finish }, { NULL, NULL } };
+	static const luaL_Reg functions[] = {
+		{ "plan", l_plan },	  { "compose", l_compose },
+		{ "ready", l_ready },	  { "run", l_run },
+		{ "finish", l_finish },	  { "environment", l_environment },
+		{ "engines", l_engines }, { NULL, NULL }
+	};
 
 	luaL_setfuncs(L, functions, 0);
 }

@@ -73,7 +73,8 @@ static void read_env(lua_State *L, struct child *child)
 			continue;
 		if (lua_type(L, -1) != LUA_TSTRING)
 			luaL_error(L, "env '%s' must be a string or false", lua_tostring(L, -2));
-		strv_pushf(&child->env, "%s=%s", lua_tostring(L, -2), lua_tostring(L, -1));
+		strv_pushf(&child->env, "%s=%s", lu_check_text(L, -2, "env"),
+			   lu_check_text(L, -1, "env"));
 	}
 	if (!child->env.v) {
 		strv_push(&child->env, "");

@@ -111,13 +111,14 @@ static void push_usage(lua_State *L, const struct rusage *usage)
 
 static int l_supervise(lua_State *L)
 {
+	static const char *const keys[] = { "env", "clear_env", NULL };
 	struct process_status status = { 0 };
 	struct rusage usage = { 0 };
 	struct error err = { 0 };
 	struct child *child;
 
-	lua_settop(L, 1);
-	lua_pushnil(L);
+	lua_settop(L, 2);
+	lu_check_keys(L, 2, keys);
 	child = child_new(L);
 	child_read(L, child);
 	if (process_supervise(&child->spec, &status, &usage, &err) < 0)
@@ -166,6 +167,9 @@ static int l_setenv(lua_State *L)
 	const char *name = luaL_checkstring(L, 1), *value = luaL_optstring(L, 2, NULL);
 	struct error err = { 0 };
 
+	lu_check_text(L, 1, "name");
+	if (value)
+		lu_check_text(L, 2, "value");
 	if ((value ? setenv(name, value, 1) : unsetenv(name)) < 0) {
 		error_set(&err, errno, "cannot set variable '%s'", name);
 		return lu_fail(L, &err);

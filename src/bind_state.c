@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// flake.pilot: state_dir, composed_image, composed_name, record_composed, instance,
+// flake.pilot: state_dir, composed_image, composed_name, watch, record_composed, instance,
 // forget_instance.
 // Reference: doc/api/pilot.md
 #include "bind_pilot.h"
@@ -43,7 +43,7 @@ static int l_composed_image(lua_State *L)
 	const char *flake = luaL_checkstring(L, 1);
 	void **box = lu_box(L, free);
 
-	*box = composed_image(flake);
+	*box = composed_image(flake, false);
 	lua_pushstring(L, *box); // NULL: nil
 	return 1;
 }
@@ -54,6 +54,16 @@ static int l_composed_name(lua_State *L)
 	void **box = lu_box(L, free);
 
 	*box = composed_name(flake);
+	lua_pushstring(L, *box);
+	return 1;
+}
+
+static int l_watch(lua_State *L)
+{
+	const char *path = luaL_checkstring(L, 1);
+	void **box = lu_box(L, free);
+
+	*box = composed_watch(path);
 	lua_pushstring(L, *box);
 	return 1;
 }
@@ -78,36 +88,23 @@ static int l_record_composed(lua_State *L)
 	return 1;
 }
 
-// The state directory as descriptor, the key of (flake, instance) in a box on the stack.
-static int open_state(lua_State *L, const char **key, struct error *err)
-{
-	const char *flake = luaL_checkstring(L, 1), *instance = luaL_optstring(L, 2, NULL);
-	void **box = lu_box(L, free);
-
-	*box = state_key(flake, instance);
-	*key = *box;
-	return state_open(NULL, err);
-}
-
 static int l_instance(lua_State *L)
 {
+	const char *key = luaL_checkstring(L, 1);
+	void **box = lu_box(L, destroy_instance);
+	struct instance *instance = xcalloc(1, sizeof(*instance));
 	struct error err = { 0 };
-	struct instance *instance;
-	const char *key;
-	void **box;
 	int dir, runs;
 
-	lua_settop(L, 2);
-	box = lu_box(L, destroy_instance);
-	*box = instance = xcalloc(1, sizeof(*instance));
-	dir = open_state(L, &key, &err);
+	*box = instance;
+	dir = state_open(NULL, &err);
 	if (dir < 0)
 		return lu_fail(L, &err);
 	runs = instance_load(dir, key, instance);
 	close(dir);
 	if (!runs)
 		return 0;
-	lua_createtable(L, 0, 3);
+	lua_createtable(L, 0, 2);
 	lua_pushstring(L, instance->id);
 	lua_setfield(L, -2, "id");
 	lua_pushinteger(L, instance->pid);
@@ -117,9 +114,9 @@ static int l_instance(lua_State *L)
 
 static int l_forget_instance(lua_State *L)
 {
+	const char *key = luaL_checkstring(L, 1);
 	struct error err = { 0 };
-	const char *key;
-	int dir = open_state(L, &key, &err);
+	int dir = state_open(NULL, &err);
 
 	if (dir < 0)
 		return lu_fail(L, &err);
@@ -134,6 +131,7 @@ void state_register(lua_State *L)
 	static const luaL_Reg functions[] = { { "state_dir", l_state_dir },
 					      { "composed_image", l_composed_image },
 					      { "composed_name", l_composed_name },
+					      { "watch", l_watch },
 					      { "record_composed", l_record_composed },
 					      { "instance", l_instance },
 					      { "forget_instance", l_forget_instance },

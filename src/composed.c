@@ -42,12 +42,13 @@ char *composed_name(const char *flake)
 			out += sprintf(out, "_%02x", c);
 	}
 	*out = '\0';
+	state_shorten(name);
 	return xasprintf("localhost/flake-pilot/f%s", name);
 }
 
 static char *file_name(const char *flake)
 {
-	cleanup_free char *key = state_key(flake, NULL);
+	cleanup_free char *key = state_key(flake, NULL, NULL);
 
 	return xasprintf("%s.image", key);
 }
@@ -64,7 +65,7 @@ static bool holds(const char *entry)
 	return strlen(now) == (size_t)(path - entry) && strncmp(now, entry, strlen(now)) == 0;
 }
 
-char *composed_image(const char *flake)
+char *composed_image(const char *flake, bool anyhow)
 {
 	cleanup_free char *name = file_name(flake);
 	cleanup_free char *text = NULL;
@@ -74,11 +75,19 @@ char *composed_image(const char *flake)
 	if (dir < 0 || state_read(dir, name, &text, &len, NULL) < 0 || !*text ||
 	    text[len - 1] != '\0')
 		return NULL;
-	for (const char *entry = text + strlen(text) + 1; entry < text + len;
+	for (const char *entry = text + strlen(text) + 1; !anyhow && entry < text + len;
 	     entry += strlen(entry) + 1)
 		if (!holds(entry))
 			return NULL;
 	return xstrdup(text);
+}
+
+char *composed_watch(const char *path)
+{
+	char now[STAMP_MAX];
+
+	stamp(path, now);
+	return xasprintf("%s %s", now, path);
 }
 
 int composed_record(const char *flake, const char *image, const struct strv *watched,
@@ -87,19 +96,16 @@ int composed_record(const char *flake, const char *image, const struct strv *wat
 	cleanup_free char *name = file_name(flake);
 	cleanup_free char *text = NULL;
 	cleanup_fd int dir = state_open(NULL, err);
-	size_t size = strlen(image) + 1, len;
+	size_t size = strlen(image) + 1;
+	char *end;
 
 	if (dir < 0)
 		return -1;
 	for (size_t i = 0; i < watched->n; i++)
-		size += strlen(watched->v[i]) + STAMP_MAX + 2;
+		size += strlen(watched->v[i]) + 1;
 	text = xmalloc(size);
-	len = strlen(strcpy(text, image)) + 1;
-	for (size_t i = 0; i < watched->n; i++) {
-		char now[STAMP_MAX];
-
-		stamp(watched->v[i], now);
-		len += (size_t)sprintf(text + len, "%s %s", now, watched->v[i]) + 1;
-	}
-	return state_write(dir, name, text, len, err);
+	end = stpcpy(text, image) + 1;
+	for (size_t i = 0; i < watched->n; i++)
+		end = stpcpy(end, watched->v[i]) + 1;
+	return state_write(dir, name, text, size, err);
 }

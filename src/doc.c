@@ -166,8 +166,10 @@ static struct node *read_node(struct reader *r, int index, int depth)
 	case YAML_NO_NODE:
 		return fail_at(r, y, "empty node");
 	}
-	if (node)
+	if (node) {
+		node->file = r->name;
 		node->line = y->start_mark.line + 1;
+	}
 	return node;
 }
 

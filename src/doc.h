@@ -18,14 +18,15 @@ struct node {
 	char **keys;
 	struct node **items;
 	size_t n;
-	size_t line; // 1-based place in the source; 0 if made by us
+	const char *file; // doc_parse's name, which its caller keeps; NULL if made by us
+	size_t line;	  // 1-based place in the source; 0 if made by us
 };
 
 // Limits on foreign input, in bytes, nodes (aliases expanded) and levels.
 enum { DOC_MAX_BYTES = 16 << 20, DOC_MAX_NODES = 1 << 20, DOC_MAX_DEPTH = 64 };
 
 // Parses one document; an empty text is NODE_NULL. name stands in messages: "name:line:column:
-// why".
+// why", and in the nodes.
 struct node *doc_parse(const char *text, size_t len, const char *name, struct error *err);
 
 // Opens, reads and parses a regular file of at most DOC_MAX_BYTES.
@@ -40,6 +41,10 @@ struct node *doc_get(const struct node *map, const char *key);
 
 // Block-style YAML text of the tree, NUL-terminated. Ambiguous strings are quoted.
 char *doc_emit(const struct node *node, size_t *len, struct error *err);
+
+// JSON text of the tree on one line: plain whole numbers, true and false as such, everything else
+// as strings; bytes that are not UTF-8 become U+FFFD. Caller frees.
+char *doc_json(const struct node *node);
 
 // Would a YAML 1.1 or 1.2 reader take this plain text for something that is no string?
 bool doc_text_is_ambiguous(const char *text, size_t len);

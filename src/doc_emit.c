@@ -30,6 +30,15 @@ static int write_buf(void *data, unsigned char *buf, size_t size)
 	return fwrite(buf, 1, size, data) == size;
 }
 
+// libyaml lets surrogates in UTF-8 through and writes an escape that no reader takes.
+static bool has_surrogate(const char *text, size_t len)
+{
+	for (size_t i = 0; i + 1 < len; i++)
+		if ((unsigned char)text[i] == 0xed && (unsigned char)text[i + 1] >= 0xa0)
+			return true;
+	return false;
+}
+
 static int emit_node(yaml_emitter_t *e, const struct node *node);
 
 static int emit_text(yaml_emitter_t *e, const char *text, size_t len, bool plain)
@@ -38,6 +47,8 @@ static int emit_text(yaml_emitter_t *e, const char *text, size_t len, bool plain
 	yaml_scalar_style_t style = YAML_ANY_SCALAR_STYLE;
 	const char *newline = memchr(text, '\n', len);
 
+	if (has_surrogate(text, len))
+		return 0;
 	if (!plain && doc_text_is_ambiguous(text, len))
 		style = YAML_DOUBLE_QUOTED_SCALAR_STYLE;
 	else if (newline && newline != text && text[0] != ' ' && !memchr(text, '\t', len))

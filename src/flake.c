@@ -53,10 +53,11 @@ static int merge_file(struct flake *flake, const char *path, struct error *err)
 
 	if (check_owner(path, err) < 0)
 		return -1;
-	doc = doc_load(path, err);
+	strv_push(&flake->files, path);
+	// Its nodes keep the name.
+	doc = doc_load(flake->files.v[flake->files.n - 1], err);
 	if (!doc)
 		return -1;
-	strv_push(&flake->files, path);
 	flake->doc = flake->doc ? doc_merge(flake->doc, doc) : doc;
 	return 0;
 }
@@ -192,6 +193,14 @@ const struct flake_app *flake_app_of(const struct flake *flake, const char *comm
 	return flake->napps ? &flake->apps[0] : NULL;
 }
 
+bool flake_shares(const struct flake *flake, const char *word)
+{
+	for (size_t i = 0; i < flake->share.n; i++)
+		if (streq(flake->share.v[i], word))
+			return true;
+	return false;
+}
+
 void flake_free(struct flake *flake)
 {
 	for (size_t i = 0; i < flake->napps; i++) {
@@ -210,11 +219,13 @@ void flake_free(struct flake *flake)
 	free(flake->base);
 	strv_free(&flake->files);
 	strv_free(&flake->options);
+	strv_free(&flake->share);
 	strv_free(&flake->layers);
 	strv_free(&flake->archives);
 	strv_free(&flake->include_tar);
 	strv_free(&flake->include_path);
 	strv_free(&flake->unknown);
+	strv_free(&flake->unknown_at);
 	node_free(flake->doc);
 	*flake = (struct flake){ 0 };
 }

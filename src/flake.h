@@ -30,6 +30,7 @@ struct flake {
 	char *user; // NULL: whoever calls
 	struct flake_instance instance;
 	bool check_host_dependencies; // files of the host go into the composed image
+	struct strv share;	      // what of the caller's surroundings the app gets
 	bool own;		      // from the user's own directory
 	bool user_may_override;	      // a user's own flake of the same name wins
 	struct flake_app *apps;
@@ -38,7 +39,8 @@ struct flake {
 	struct strv layers, include_tar, include_path;
 	struct strv archives; // files that hold the images, for where they are missing
 	char *base;
-	struct strv unknown; // keys no schema knows
+	struct strv unknown;	// keys no schema knows
+	struct strv unknown_at; // where: "FILE:LINE" each
 	struct node *doc;
 };
 
@@ -62,6 +64,12 @@ int flake_load(const char *name, const struct flake_where *where, struct flake *
 
 // The app called by that base name; the first one if there is none of that name.
 const struct flake_app *flake_app_of(const struct flake *flake, const char *command);
+
+// The words that `share` may hold, NULL-terminated.
+extern const char *const flake_share_words[];
+
+// Does the flake share that word?
+bool flake_shares(const struct flake *flake, const char *word);
 
 void flake_free(struct flake *flake);
 #define cleanup_flake __attribute__((cleanup(flake_free)))

@@ -11,8 +11,8 @@ struct walk {
 
 static int fail(const struct walk *w, const struct node *at, const char *key, const char *why)
 {
-	return error_set(w->err, ERR_FLAKE, "%s:%zu: '%s' %s", w->flake->file, at ? at->line : 1,
-			 key, why);
+	return error_set(w->err, ERR_FLAKE, "%s:%zu: '%s' %s",
+			 at && at->file ? at->file : w->flake->file, at ? at->line : 1, key, why);
 }
 
 static int get_map(const struct walk *w, const struct node *map, const char *key, struct node **out)
@@ -69,6 +69,32 @@ static int get_list(const struct walk *w, const struct node *map, const char *ke
 	return 0;
 }
 
+const char *const flake_share_words[] = { "cwd",       "home",	  "locale", "user",
+					  "ssh-agent", "display", NULL };
+
+static bool is_share_word(const char *word)
+{
+	for (const char *const *known = flake_share_words; *known; known++)
+		if (streq(*known, word))
+			return true;
+	return false;
+}
+
+static int get_share(const struct walk *w, const struct node *runtime)
+{
+	const struct node *list = doc_get(runtime, "share");
+	const struct strv *share = &w->flake->share;
+
+	if (get_list(w, runtime, "share", &w->flake->share) < 0)
+		return -1;
+	for (size_t i = 0; i < share->n; i++)
+		if (!is_share_word(share->v[i]))
+			return fail(w, list->items[i], share->v[i],
+				    "is nothing to share: cwd, home, locale, user, ssh-agent, "
+				    "display");
+	return 0;
+}
+
 // The files that hold the images: one as text, or a list. They are the host's, so absolute paths.
 static int get_archives(const struct walk *w, const struct node *map)
 {
@@ -96,9 +122,10 @@ static void note_unknown(struct flake *flake, const struct node *map, const char
 
 		while (*k && !streq(*k, map->keys[i]))
 			k++;
-		if (!*k)
-			strv_pushf(&flake->unknown, "%s%s%s", place, *place ? "." : "",
-				   map->keys[i]);
+		if (*k)
+			continue;
+		strv_pushf(&flake->unknown, "%s%s%s", place, *place ? "." : "", map->keys[i]);
+		strv_pushf(&flake->unknown_at, "%s:%zu", map->items[i]->file, map->items[i]->line);
 	}
 }
 
@@ -182,7 +209,7 @@ static int read_include(const struct walk *w)
 
 static int read_v1_runtime(const struct walk *w, const struct node *container)
 {
-	static const char *const known[] = { "runas",  "resume",      "attach",
+	static const char *const known[] = { "runas",  "resume",      "attach", "share",
 					     "podman", "firecracker", NULL };
 	struct flake *flake = w->flake;
 	struct node *runtime;
@@ -192,7 +219,8 @@ static int read_v1_runtime(const struct walk *w, const struct node *container)
 	note_unknown(flake, runtime, "runtime", known);
 	if (get_text(w, runtime, "runas", &flake->user) < 0 ||
 	    get_bool(w, runtime, "resume", &flake->instance.resume) < 0 ||
-	    get_bool(w, runtime, "attach", &flake->instance.attach) < 0)
+	    get_bool(w, runtime, "attach", &flake->instance.attach) < 0 ||
+	    get_share(w, runtime) < 0)
 		return -1;
 	// The shipped template of older tools wrote "any" for "whoever calls".
 	if (flake->user && streq(flake->user, "any")) {
@@ -261,8 +289,9 @@ static int read_v2(const struct walk *w)
 {
 	static const char *const top[] = { "version", "runtime",	   "engine", "static",
 					   "include", "user_may_override", NULL };
-	static const char *const in_runtime[] = { "name", "path_map", "base_layer", "layers",
-						  "user", "instance", "archive",    NULL };
+	static const char *const in_runtime[] = { "name",   "path_map", "base_layer",
+						  "layers", "user",	"instance",
+						  "share",  "archive",	NULL };
 	static const char *const in_engine[] = { "pilot", "args", "params", NULL };
 	struct flake *flake = w->flake;
 	struct node *runtime, *engine;
@@ -285,7 +314,8 @@ static int read_v2(const struct walk *w)
 	    get_list(w, runtime, "layers", &flake->layers) < 0 || get_archives(w, runtime) < 0 ||
 	    get_list(w, engine, "args", &flake->options) < 0 ||
 	    get_list(w, flake->doc, "static", &flake->include_tar) < 0 ||
-	    get_instance(w, runtime, &flake->instance) < 0 || read_path_map(w, runtime) < 0)
+	    get_instance(w, runtime, &flake->instance) < 0 || get_share(w, runtime) < 0 ||
+	    read_path_map(w, runtime) < 0)
 		return -1;
 	if (!flake->napps) {
 		cleanup_free char *host = xasprintf("/usr/bin/%s", flake->command);
@@ -295,6 +325,19 @@ static int read_v2(const struct walk *w)
 	return 0;
 }
 
+// Does any command of the flake use a container that stays?
+static bool keeps_instance(const struct flake *flake)
+{
+	bool keeps = flake->instance.resume || flake->instance.attach;
+
+	for (size_t i = 0; i < flake->napps; i++) {
+		const struct flake_instance *own = flake->apps[i].instance;
+
+		keeps = keeps || (own && (own->resume || own->attach));
+	}
+	return keeps;
+}
+
 // What each key allows alone but not together.
 static int check(const struct walk *w)
 {
@@ -302,6 +345,10 @@ static int check(const struct walk *w)
 
 	if (flake->instance.resume && flake->instance.attach)
 		return fail(w, flake->doc, "resume", "and 'attach' exclude each other");
+	if (keeps_instance(flake) && flake_shares(flake, "cwd"))
+		return fail(w, flake->doc, "share",
+			    "cannot hold 'cwd' beside resume or attach: an instance is started "
+			    "once and cannot follow the caller's directory");
 	if (flake->layers.n && !flake->base)
 		return fail(w, flake->doc, "layers", "need a base");
 	if (streq(flake->engine, "podman") && flake->image[0] == '-')

@@ -36,21 +36,6 @@ int fs_sync(const char *path, struct error *err)
 	return 0;
 }
 
-static int write_all(int fd, const char *data, size_t len)
-{
-	while (len) {
-		ssize_t n = write(fd, data, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		data += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 // Gives the finished temp file its name.
 static int publish(const char *temp, const char *path, bool exclusive, struct error *err)
 {
@@ -74,7 +59,7 @@ int fs_write(const char *path, const char *data, size_t len, mode_t mode, bool e
 
 	if (fd < 0)
 		return error_set(err, errno, "cannot write %s", path);
-	if (write_all(fd, data, len) < 0 || fchmod(fd, mode) < 0 || fsync(fd) < 0) {
+	if (write_fd_all(fd, data, len) < 0 || fchmod(fd, mode) < 0 || fsync(fd) < 0) {
 		code = errno;
 		unlink(temp);
 		return error_set(err, code, "cannot write %s", path);
@@ -90,7 +75,7 @@ static int copy_bytes(int from, int to)
 	while ((n = read(from, buf, sizeof(buf))) != 0) {
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0 || write_all(to, buf, (size_t)n) < 0)
+		if (n < 0 || write_fd_all(to, buf, (size_t)n) < 0)
 			return -1;
 	}
 	return 0;
@@ -160,6 +145,26 @@ char *fs_temp_dir(const char *dir, const char *prefix, struct error *err)
 	return steal_ptr(&path);
 }
 
+// A chmod afterwards could hit what somebody put in its place: our programs have one thread, so
+// that nothing else is made meanwhile.
+static int make_dir(const char *path, mode_t mode)
+{
+	mode_t mask = umask(0);
+	int rc = mkdir(path, mode);
+	int code = errno;
+
+	umask(mask);
+	errno = code;
+	return rc;
+}
+
+int fs_mkdir(const char *path, mode_t mode, struct error *err)
+{
+	if (make_dir(path, mode) < 0)
+		return error_set(err, errno, "cannot make directory %s", path);
+	return 0;
+}
+
 int fs_mkdir_p(const char *path, mode_t mode, struct error *err)
 {
 	cleanup_free char *part = xstrdup(path);
@@ -171,7 +176,7 @@ int fs_mkdir_p(const char *path, mode_t mode, struct error *err)
 		if (c && c != '/')
 			continue;
 		*p = '\0';
-		if (*part && mkdir(part, mode) < 0 && errno != EEXIST)
+		if (*part && make_dir(part, mode) < 0 && errno != EEXIST)
 			return error_set(err, errno, "cannot make directory %s", part);
 		*p = c;
 		if (!c)

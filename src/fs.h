@@ -25,7 +25,10 @@ int fs_lock(const char *path, bool shared, double timeout, struct error *err);
 // A new directory PREFIX.XXXXXX, mode 0700, in dir (NULL: $TMPDIR or /tmp). Caller frees.
 char *fs_temp_dir(const char *dir, const char *prefix, struct error *err);
 
-// mkdir -p: existing directories are fine.
+// Makes a directory of exactly that mode, whatever the umask.
+int fs_mkdir(const char *path, mode_t mode, struct error *err);
+
+// mkdir -p: existing directories are fine and stay as they are.
 int fs_mkdir_p(const char *path, mode_t mode, struct error *err);
 
 // Removes a file, link or whole tree; links are removed, never followed. Missing is fine.

@@ -3,6 +3,7 @@
 // launch.lua. LUA_PATH, LUA_CPATH and LUA_INIT are ignored; nothing is loaded from the current
 // directory.
 #include <errno.h>
+#include <fcntl.h>
 #include <lualib.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -181,13 +182,32 @@ static int run(lua_State *L, struct place *place, int argc, char **argv)
 	return (int)lua_tointeger(L, -1);
 }
 
+// Some of what Lua wrote may be lost (a full disk, a closed descriptor); often this shows only now.
+static int end_output(const char *who, int code)
+{
+	cleanup_error struct error err = { 0 };
+	bool lost = ferror(stdout);
+
+	if (fflush(stdout) != 0)
+		error_set(&err, errno, "cannot write to standard output");
+	else if (lost)
+		error_set(&err, ERR_LIMIT, "cannot write all to standard output");
+	if (!err.message)
+		return code;
+	fprintf(stderr, "%s: %s\n", who, err.message);
+	return code ? code : 1;
+}
+
 int main(int argc, char **argv)
 {
 	cleanup_free char *exe_dir = paths_exe_dir();
 	struct place place = { 0 };
+	const char *who = path_base(argc > 0 ? argv[0] : "flake-ctl");
 	lua_State *L = luaL_newstate();
 	int code;
 
+	// Writing to a closed output stays an error.
+	open_standard_fds(O_RDONLY);
 	if (!exe_dir || !L) {
 		fputs("flake-ctl: cannot start: no /proc or no memory\n", stderr);
 		return 1;
@@ -200,7 +220,5 @@ int main(int argc, char **argv)
 	free(place.bin);
 	free(place.share);
 	free(place.lib);
-	if (fflush(stdout) != 0 && code == 0)
-		code = 1;
-	return code;
+	return end_output(who, code);
 }

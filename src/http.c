@@ -127,7 +127,7 @@ int transfer_run(struct transfer *t, struct error *err)
 	if (t->too_big)
 		return error_set(err, ERR_LIMIT, "%s: more than %llu bytes", t->req->url,
 				 (unsigned long long)t->req->limit);
-	t->no_range = code == CURLE_RANGE_ERROR;
+	t->no_range |= code == CURLE_RANGE_ERROR;
 	if (t->aborted)
 		return error_set(err, ERR_HTTP, "%s: aborted", t->req->url);
 	if (code == CURLE_OPERATION_TIMEDOUT)

@@ -42,7 +42,9 @@ struct http_response {
 // Any status is a result; only a transfer that fails is an error (ERR_HTTP, ERR_LIMIT).
 int http_request(const struct http_request *req, struct http_response *res, struct error *err);
 
-// Writes path.part, verifies, syncs and renames. A status of 400 or more is ERR_HTTP.
+// Writes path.part, verifies, syncs and renames. Any status but 200 (206 after a resume) is
+// ERR_HTTP. A part is gone on with if path.part.tag says of which version it is and the server
+// still has that one, or if a digest will tell.
 int http_download(const struct http_request *req, const char *path, struct http_response *res,
 		  struct error *err);
 

@@ -8,6 +8,62 @@
 #include "http_transfer.h"
 #include "util.h"
 
+enum { TAG_MAX = 1024 };
+
+static const char *header(const struct http_response *res, const char *name)
+{
+	for (size_t i = 0; i + 1 < res->headers.n; i += 2)
+		if (streq(res->headers.v[i], name))
+			return res->headers.v[i + 1];
+	return NULL;
+}
+
+// What the server calls this version of the file: a strong ETag or the time of its last change
+// (RFC 9110, section 13.1.5).
+static const char *version(const struct http_response *res)
+{
+	const char *tag = header(res, "etag");
+
+	return tag && tag[0] == '"' ? tag : header(res, "last-modified");
+}
+
+static char *read_tag(const char *path)
+{
+	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY);
+	cleanup_free char *tag = NULL;
+	size_t len;
+
+	if (fd < 0 || read_fd_all(fd, TAG_MAX, &tag, &len, NULL) < 0 || len == 0 ||
+	    strlen(tag) != len || strpbrk(tag, "\r\n"))
+		return NULL;
+	return steal_ptr(&tag);
+}
+
+// Without it the next download starts anew: a failure is none.
+static void write_tag(const struct transfer *t)
+{
+	const char *tag = version(t->res);
+	cleanup_fd int fd = -1;
+
+	if (!tag || !*tag || strlen(tag) > TAG_MAX)
+		return;
+	fd = open(t->tag_file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+	if (fd >= 0 && write(fd, tag, strlen(tag)) != (ssize_t)strlen(tag))
+		unlink(t->tag_file);
+}
+
+// Before the first byte is written. False: it is not what the part is the beginning of.
+static bool check_version(struct transfer *t, long status)
+{
+	const char *now = version(t->res);
+
+	if (status == 200)
+		write_tag(t);
+	else if (now && t->tag && !streq(now, t->tag))
+		t->no_range = true;
+	return !t->no_range;
+}
+
 static size_t on_data(char *data, size_t size, size_t n, void *arg)
 {
 	struct transfer *t = arg;
@@ -15,8 +71,10 @@ static size_t on_data(char *data, size_t size, size_t n, void *arg)
 	long status = 0;
 
 	curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
-	if (status >= 300)
+	if (status != 200 && status != 206)
 		return len; // the page of an error or redirect is not the file
+	if (t->res->len == 0 && !check_version(t, status))
+		return 0;
 	if (t->req->limit && t->offset + t->res->len + len > t->req->limit) {
 		t->too_big = true;
 		return 0;
@@ -63,10 +121,23 @@ static int verify(const struct transfer *t, const char *part, struct error *err)
 		return 0;
 	// A wrong part would spoil every resume.
 	unlink(part);
+	unlink(t->tag_file);
 	return error_set(err, ERR_HTTP, "%s: SHA-256 is %s, not %s", t->req->url, t->res->sha256,
 			 t->req->sha256);
 }
 
+static int start_anew(struct transfer *t, const char *part, struct error *err)
+{
+	t->offset = 0;
+	t->res->len = 0;
+	t->no_range = false;
+	unlink(t->tag_file);
+	if (ftruncate(t->fd, 0) < 0 || lseek(t->fd, 0, SEEK_SET) < 0)
+		return error_set(err, errno, "cannot write %s", part);
+	return 0;
+}
+
+// Only what can be told to be the beginning of the file is taken for it.
 static int open_part(struct transfer *t, const char *part, struct error *err)
 {
 	struct stat st;
@@ -76,11 +147,13 @@ static int open_part(struct transfer *t, const char *part, struct error *err)
 		return error_set(err, errno, "cannot write %s", part);
 	if (flock(t->fd, LOCK_EX | LOCK_NB) < 0)
 		return error_set(err, errno, "%s is being downloaded already", part);
-	if (!t->req->resume && ftruncate(t->fd, 0) < 0)
-		return error_set(err, errno, "cannot write %s", part);
 	if (fstat(t->fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return error_set(err, EINVAL, "cannot write %s", part);
+	t->tag = read_tag(t->tag_file);
 	t->offset = (uint64_t)st.st_size;
+	if (!t->req->resume || !t->offset || (!t->tag && !t->req->sha256) ||
+	    (t->req->limit && t->offset > t->req->limit))
+		return start_anew(t, part, err);
 	lseek(t->fd, 0, SEEK_END);
 	return 0;
 }
@@ -90,39 +163,64 @@ static void end(struct transfer *t)
 	transfer_end(t);
 	if (t->fd >= 0)
 		close(t->fd);
+	free(t->tag);
+	free(t->tag_file);
 }
 
+static void ask_for_rest(struct transfer *t)
+{
+	cleanup_free char *same = t->tag ? xasprintf("If-Range: %s", t->tag) : NULL;
+
+	curl_easy_setopt(t->curl, CURLOPT_RESUME_FROM_LARGE, (curl_off_t)t->offset);
+	if (!same)
+		return;
+	t->headers = curl_slist_append(t->headers, same);
+	curl_easy_setopt(t->curl, CURLOPT_HTTPHEADER, t->headers);
+}
+
+// 416 in answer to a range: was the part the whole file already? "Content-Range: bytes */SIZE".
+static bool is_whole(const struct transfer *t)
+{
+	const char *range = header(t->res, "content-range");
+	unsigned long long size;
+
+	return range && sscanf(range, "bytes */%llu", &size) == 1 && size == t->offset;
+}
+
+// 0: the part is the file; 1: the server has another one, or cannot resume; -1: an error.
 static int fetch_from(struct transfer *t, const char *part, struct error *err)
 {
+	long status;
+
 	if (transfer_start(t, err) < 0)
 		return -1;
 	if (t->offset)
-		curl_easy_setopt(t->curl, CURLOPT_RESUME_FROM_LARGE, (curl_off_t)t->offset);
+		ask_for_rest(t);
 	curl_easy_setopt(t->curl, CURLOPT_WRITEFUNCTION, on_data);
 	curl_easy_setopt(t->curl, CURLOPT_WRITEDATA, t);
-	if (transfer_run(t, err) < 0)
+	if (transfer_run(t, err) < 0) {
+		if (t->no_range && t->offset)
+			return 1;
 		return t->write_failed ? error_set(err, errno, "cannot write %s", part) : -1;
-	// 416: the part was complete already.
-	if (t->res->status >= 400 && !(t->res->status == 416 && t->offset))
-		return error_set(err, ERR_HTTP, "%s: HTTP status %ld", t->req->url, t->res->status);
-	return 0;
+	}
+	status = t->res->status;
+	if (t->offset && (status == 200 || status == 416))
+		return status == 416 && is_whole(t) ? 0 : 1;
+	if (status == (t->offset ? 206 : 200))
+		return 0;
+	return error_set(err, ERR_HTTP, "%s: HTTP status %ld", t->req->url, status);
 }
 
-// A server that cannot resume sends everything again, to an empty part.
 static int fetch(struct transfer *t, const char *part, struct error *err)
 {
-	if (fetch_from(t, part, err) == 0)
-		return 0;
-	if (!t->no_range)
-		return -1;
+	int rc = fetch_from(t, part, err);
+
+	if (rc <= 0)
+		return rc;
 	transfer_end(t);
 	t->headers = NULL;
-	t->offset = 0;
-	t->res->len = 0;
 	error_clear(err);
-	if (ftruncate(t->fd, 0) < 0 || lseek(t->fd, 0, SEEK_SET) < 0)
-		return error_set(err, errno, "cannot write %s", part);
-	return fetch_from(t, part, err);
+	return start_anew(t, part, err) < 0 ? -1 : fetch_from(t, part, err);
 }
 
 int http_download(const struct http_request *req, const char *path, struct http_response *res,
@@ -131,18 +229,22 @@ int http_download(const struct http_request *req, const char *path, struct http_
 	cleanup_free char *part = xasprintf("%s.part", path);
 	struct transfer t __attribute__((cleanup(end))) = { .req = req, .res = res, .fd = -1 };
 
+	t.tag_file = xasprintf("%s.tag", part);
 	if (open_part(&t, part, err) < 0)
 		return -1;
 	if (fetch(&t, part, err) < 0) {
 		struct stat st;
 
-		if (fstat(t.fd, &st) == 0 && st.st_size == 0)
+		if (fstat(t.fd, &st) == 0 && st.st_size == 0) {
 			unlink(part);
+			unlink(t.tag_file);
+		}
 		return -1;
 	}
 	if (verify(&t, part, err) < 0)
 		return -1;
 	if (fsync(t.fd) < 0 || rename(part, path) < 0)
 		return error_set(err, errno, "cannot write %s", path);
+	unlink(t.tag_file);
 	return 0;
 }

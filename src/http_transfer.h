@@ -16,8 +16,10 @@ struct transfer {
 	bool too_big, aborted;
 	uint64_t offset; // download: bytes that were there before
 	int fd;		 // download: the .part file
+	char *tag;	 // download: what the server called the version that the part is of
+	char *tag_file;	 // download: holds it
 	bool write_failed;
-	bool no_range; // the server cannot resume
+	bool no_range; // the server cannot resume, or has another version
 };
 
 int transfer_start(struct transfer *t, struct error *err);

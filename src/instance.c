@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
-// The file: lines "id TEXT", "runtime PATH", "entry JSON", "pid N", "start N".
+// The file: lines "id TEXT", "runtime PATH", "process JSON", "definition TEXT", "entry JSON", "pid
+// N", "start N".
 #include "instance.h"
 
 #include <errno.h>
 #include <fcntl.h>
 
 #include "state.h"
+#include "strv.h"
 #include "util.h"
 
 unsigned long long instance_start_time(pid_t pid)
@@ -51,6 +53,10 @@ static void read_line(struct instance *out, char *line)
 		out->id = xstrdup(value);
 	else if (streq(line, "runtime") && !out->runtime)
 		out->runtime = xstrdup(value);
+	else if (streq(line, "process") && !out->process)
+		out->process = xstrdup(value);
+	else if (streq(line, "definition") && !out->definition)
+		out->definition = xstrdup(value);
 	else if (streq(line, "entry") && !out->entry)
 		out->entry = xstrdup(value);
 	else if (streq(line, "pid") && number(value, &n) && n <= 1 << 30)
@@ -76,17 +82,27 @@ int instance_load(int dir, const char *key, struct instance *out)
 	return 0;
 }
 
+static void add_line(struct strv *lines, const char *key, const char *value)
+{
+	if (value)
+		strv_pushf(lines, "%s %s\n", key, value);
+}
+
 int instance_save(int dir, const char *key, const struct instance *instance, struct error *err)
 {
 	cleanup_free char *name = xasprintf("%s.run", key);
-	cleanup_free char *text =
-		xasprintf("id %s\npid %d\nstart %llu\n%s%s%s%s%s%s", instance->id,
-			  (int)instance->pid, instance->start, instance->runtime ? "runtime " : "",
-			  instance->runtime ? instance->runtime : "", instance->runtime ? "\n" : "",
-			  instance->entry ? "entry " : "", instance->entry ? instance->entry : "",
-			  instance->entry ? "\n" : "");
+	cleanup_free char *text = NULL;
+	cleanup_strv struct strv lines = { 0 };
+	size_t len = 0;
 
-	return state_write(dir, name, text, strlen(text), err);
+	add_line(&lines, "id", instance->id);
+	add_line(&lines, "runtime", instance->runtime);
+	add_line(&lines, "process", instance->process);
+	add_line(&lines, "definition", instance->definition);
+	add_line(&lines, "entry", instance->entry);
+	strv_pushf(&lines, "pid %d\nstart %llu\n", (int)instance->pid, instance->start);
+	text = strv_join(&lines, &len);
+	return state_write(dir, name, text, len, err);
 }
 
 void instance_forget(int dir, const char *key)
@@ -100,6 +116,8 @@ void instance_free(struct instance *instance)
 {
 	free(instance->id);
 	free(instance->runtime);
+	free(instance->process);
+	free(instance->definition);
 	free(instance->entry);
 	*instance = (struct instance){ 0 };
 }

@@ -10,8 +10,11 @@
 
 // Zero-initialise.
 struct instance {
-	char *id;      // the engine's: a container's id
-	char *runtime; // directory of the OCI runtime's state; NULL: only the engine can enter
+	char *id;	  // the engine's: a container's id
+	char *runtime;	  // directory of the OCI runtime's state; NULL: only the engine can enter
+	char *process;	  // what runs in it by default, as the runtime takes it (JSON, one line)
+	char *definition; // of which flake it is an instance: what plan->definition was at its
+			  // start
 	char *entry; // the image's entry point and command, one JSON list each: "[…] […]"; or NULL
 	pid_t pid;		  // process 1 inside, seen from here
 	unsigned long long start; // its start time in clock ticks after boot: proc_pid_stat(5)

@@ -46,13 +46,23 @@ static void bad_field(lua_State *L, const char *key, const char *want)
 	luaL_error(L, "option '%s' must be a %s, not a %s", key, want, luaL_typename(L, -1));
 }
 
+const char *lu_check_text(lua_State *L, int idx, const char *what)
+{
+	size_t len;
+	const char *text = lua_tolstring(L, idx, &len);
+
+	if (strlen(text) != len)
+		luaL_error(L, "%s holds a NUL byte", what);
+	return text;
+}
+
 const char *lu_opt_string(lua_State *L, int idx, const char *key, const char *def)
 {
 	const char *value = def;
 	int type = push_field(L, idx, key);
 
 	if (type == LUA_TSTRING)
-		value = lua_tostring(L, -1);
+		value = lu_check_text(L, -1, key);
 	else if (type != LUA_TNIL)
 		bad_field(L, key, "string");
 	lua_pop(L, 1);
@@ -110,14 +120,10 @@ const char **lu_check_argv(lua_State *L, int idx)
 		luaL_argerror(L, idx, "empty argument vector");
 	argv = lua_newuserdatauv(L, (size_t)(n + 1) * sizeof(*argv), 0);
 	for (lua_Integer i = 1; i <= n; i++) {
-		size_t len;
-
 		if (lua_rawgeti(L, idx, i) != LUA_TSTRING)
 			luaL_error(L, "argument %d must be a string, not a %s", (int)i,
 				   luaL_typename(L, -1));
-		argv[i - 1] = lua_tolstring(L, -1, &len);
-		if (strlen(argv[i - 1]) != len)
-			luaL_error(L, "argument %d holds a NUL byte", (int)i);
+		argv[i - 1] = lu_check_text(L, -1, "an argument");
 		lua_pop(L, 1);
 	}
 	argv[n] = NULL;

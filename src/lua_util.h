@@ -24,6 +24,9 @@ lua_Integer lu_opt_int(lua_State *L, int idx, const char *key, lua_Integer def);
 lua_Number lu_opt_number(lua_State *L, int idx, const char *key, lua_Number def);
 bool lu_opt_bool(lua_State *L, int idx, const char *key, bool def);
 
+// The string at idx; raises if C would see only its part before a NUL byte.
+const char *lu_check_text(lua_State *L, int idx, const char *what);
+
 // The sequence of strings at idx as NULL-terminated array; its memory is a userdata left on the
 // stack. Raises on anything but strings without NUL bytes, and on an empty sequence.
 const char **lu_check_argv(lua_State *L, int idx);

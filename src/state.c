@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 
@@ -115,13 +116,30 @@ static char *encode(char *out, const char *text)
 	return out;
 }
 
-char *state_key(const char *flake, const char *instance)
+char *state_name(const char *flake, bool own)
 {
-	size_t size = 3 * (strlen(flake) + (instance ? strlen(instance) : 0)) + 3;
-	char *key = xmalloc(size), *end = encode(key, flake);
+	return xasprintf("%s%s", own ? "~" : "", flake);
+}
 
-	if (instance)
-		encode(stpcpy(end, "__"), instance);
+void state_shorten(char *key)
+{
+	uint64_t hash = text_hash(key);
+
+	if (strlen(key) > STATE_KEY_MAX)
+		sprintf(key + STATE_KEY_MAX - 17, "-%016" PRIx64, hash);
+}
+
+char *state_key(const char *name, const char *instance, const char *command)
+{
+	size_t size =
+		strlen(name) + (instance ? strlen(instance) : 0) + (command ? strlen(command) : 0);
+	char *key = xmalloc(3 * size + 5), *end = encode(key, name);
+
+	if (instance || command)
+		end = encode(stpcpy(end, "__"), instance ? instance : "");
+	if (command)
+		encode(stpcpy(end, "__"), command);
+	state_shorten(key);
 	return key;
 }
 
@@ -134,21 +152,6 @@ int state_read(int dir, const char *name, char **out, size_t *len, struct error 
 	return read_fd_all(fd, STATE_MAX, out, len, err);
 }
 
-static int write_all(int fd, const char *data, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, data, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		data += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 int state_write(int dir, const char *name, const char *data, size_t len, struct error *err)
 {
 	cleanup_free char *temp = xasprintf("%s.tmp.%d", name, (int)getpid());
@@ -156,7 +159,7 @@ int state_write(int dir, const char *name, const char *data, size_t len, struct 
 
 	unlinkat(dir, temp, 0);
 	fd = openat(dir, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd >= 0 && write_all(fd, data, len) == 0 && renameat(dir, temp, dir, name) == 0)
+	if (fd >= 0 && write_fd_all(fd, data, len) == 0 && renameat(dir, temp, dir, name) == 0)
 		return 0;
 	error_set(err, errno, "cannot write state of %s", name);
 	unlinkat(dir, temp, 0);

@@ -3,6 +3,7 @@
 // reboot may wipe. It belongs to the user who runs the engine.
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "error.h"
@@ -13,9 +14,18 @@
 // NULL, is the caller's to free.
 int state_open(char **path, struct error *err);
 
-// File name and container name of an instance: unique for flake and instance, of [A-Za-z0-9._-].
-// instance NULL: the one without a name. Caller frees.
-char *state_key(const char *flake, const char *instance);
+// What a flake is called in all that is kept of it here and in the engine: its name, a user's own
+// with "~" in front (the system may have one of the same name). Caller frees.
+char *state_name(const char *flake, bool own);
+
+// File name and container name of an instance: unique for its parts, of [A-Za-z0-9._-], at most
+// STATE_KEY_MAX bytes. name: as state_name says; instance NULL: the one without a name; command
+// NULL: the one of all commands. Caller frees.
+enum { STATE_KEY_MAX = 200 };
+char *state_key(const char *name, const char *instance, const char *command);
+
+// Shortens a text of more than STATE_KEY_MAX bytes: a hash stands for its end.
+void state_shorten(char *key);
 
 // Reads a file of ours, NUL-terminated, at most 16 MiB; ENOENT: there is none.
 int state_read(int dir, const char *name, char **out, size_t *len, struct error *err);

@@ -38,6 +38,21 @@ void strv_append(struct strv *s, const struct strv *other)
 		strv_push(s, other->v[i]);
 }
 
+char *strv_join(const struct strv *s, size_t *len)
+{
+	size_t size = 1;
+	char *text, *end;
+
+	for (size_t i = 0; i < s->n; i++)
+		size += strlen(s->v[i]);
+	text = end = xmalloc(size);
+	*end = '\0';
+	for (size_t i = 0; i < s->n; i++)
+		end = stpcpy(end, s->v[i]);
+	*len = (size_t)(end - text);
+	return text;
+}
+
 void strv_free(struct strv *s)
 {
 	for (size_t i = 0; i < s->n; i++)

@@ -2,6 +2,7 @@
 #include "util.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 
 static void *check_alloc(void *p)
@@ -68,6 +69,18 @@ const char *path_base(const char *path)
 	return slash ? slash + 1 : path;
 }
 
+void open_standard_fds(int flags)
+{
+	int fd;
+
+	// To be inherited: no O_CLOEXEC.
+	do
+		fd = open("/dev/null", flags);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int read_fd_all(int fd, size_t limit, char **out, size_t *len, struct error *err)
 {
 	cleanup_free char *buf = NULL;
@@ -95,4 +108,28 @@ int read_fd_all(int fd, size_t limit, char **out, size_t *len, struct error *err
 	*len = n;
 	*out = steal_ptr(&buf);
 	return 0;
+}
+
+int write_fd_all(int fd, const char *data, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = write(fd, data, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -1;
+		data += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+uint64_t text_hash(const char *text)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+	for (; *text; text++)
+		hash = (hash ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
+	return hash;
 }

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,5 +78,16 @@ bool str_ends(const char *s, const char *suffix);
 // The part after the last slash; the whole string if there is none.
 const char *path_base(const char *path);
 
+// Opens /dev/null (flags: O_RDWR, …) for those of standard input, output and error that are closed:
+// else the next file that is opened becomes one of them.
+void open_standard_fds(int flags);
+
 // Reads fd to its end into a NUL-terminated buffer; more than limit bytes is ERR_LIMIT.
 int read_fd_all(int fd, size_t limit, char **out, size_t *len, struct error *err);
+
+// Writes everything; returns 0, or -1 with errno set.
+int write_fd_all(int fd, const char *data, size_t len);
+
+// FNV-1a, 64 bit (Fowler, Noll, Vo): tells texts apart; no defence against who wants two to
+// collide.
+uint64_t text_hash(const char *text);

@@ -2,10 +2,14 @@
 -- One file that holds all of a flake: image, definition, its .d and includes. A tar with
 --   bundle.yaml   {format: 1, name:, engine:, image:, apps: [{path:, target:}], include: [paths]}
 --   flake.yaml    the definition;  flake.d/  its fragments;  image  an OCI archive
---   include/N     the Nth included file
+--   part/N        OCI archives of base and layers;  include/N  archives that it includes
+-- Included paths become archives, so that an import writes nowhere but beside the definition.
 local archive = require "flake.archive"
 local fs = require "flake.fs"
 local image = require "flake.image"
+local includes = require "flake.includes"
+local pilot = require "flake.pilot"
+local places = require "flake.places"
 local process = require "flake.process"
 local registry = require "flake.registry"
 local yaml = require "flake.yaml"
@@ -25,13 +29,37 @@ local function copy_fragments(flake, dir)
   return true
 end
 
-local function copy_includes(flake, dir)
+local function copy_includes(flake, dir, temp)
   assert(fs.mkdir(dir .. "/include"))
-  for i, path in ipairs(flake.include.tar) do
-    local ok, message, code = fs.copy(path, ("%s/include/%d"):format(dir, i))
+  local n = 0
+  local function target()
+    n = n + 1
+    return ("%s/include/%d"):format(dir, n)
+  end
+  for _, path in ipairs(flake.include.tar) do
+    local ok, message, code = fs.copy(includes.absolute(flake, path), target())
+    if not ok then return nil, message, code end
+  end
+  for _, path in ipairs(flake.include.path) do
+    local ok, message, code = includes.pack(includes.absolute(flake, path), target(), temp)
     if not ok then return nil, message, code end
   end
   return true
+end
+
+-- Base and layers.
+local function parts_of(flake)
+  local parts = yaml.list { flake.base }
+  return table.move(flake.layers, 1, #flake.layers, #parts + 1, parts)
+end
+
+local function save_images(flake, dir)
+  local ok, message, code = image.save(flake.image, dir .. "/image")
+  if ok then ok, message, code = fs.mkdir(dir .. "/part") end
+  for i, reference in ipairs(parts_of(flake)) do
+    if ok then ok, message, code = image.save(reference, ("%s/part/%d"):format(dir, i)) end
+  end
+  return ok, message, code
 end
 
 local function manifest(flake)
@@ -40,7 +68,9 @@ local function manifest(flake)
     apps[i] = { path = app.path, target = app.target or app.path }
   end
   return { format = M.format, name = flake.name, engine = flake.engine, image = flake.image,
-    apps = apps, include = yaml.list(flake.include.tar) }
+    apps = apps, parts = parts_of(flake),
+    include = yaml.list(table.move(flake.include.path, 1, #flake.include.path,
+      #flake.include.tar + 1, { table.unpack(flake.include.tar) })) }
 end
 
 --- Writes a flake (as registry.find gives it) to the file target.
@@ -51,10 +81,10 @@ function M.export(flake, target)
   if not temp then return nil, why, name end
   local dir = temp:path() .. "/bundle"
   assert(fs.mkdir(dir))
-  local ok, message, code = image.save(flake.image, dir .. "/image")
+  local ok, message, code = save_images(flake, dir)
   if ok then ok, message, code = fs.copy(flake.file, dir .. "/flake.yaml") end
   if ok then ok, message, code = copy_fragments(flake, dir) end
-  if ok then ok, message, code = copy_includes(flake, dir) end
+  if ok then ok, message, code = copy_includes(flake, dir, temp:path()) end
   if ok then ok, message, code = fs.write(dir .. "/bundle.yaml", yaml.dump(manifest(flake))) end
   if ok then ok, message, code = archive.create(target, dir) end
   return ok and true, message, code
@@ -70,76 +100,189 @@ local function is_text(value)
   return type(value) == "string" and value ~= ""
 end
 
--- A bundle comes from elsewhere: nothing in it is believed.
-local function check_manifest(bundle, file)
-  local cli = require "flake.cli"
-  local good = type(bundle) == "table" and bundle.format == M.format and is_text(bundle.name)
-    and bundle.engine == "podman" and is_text(bundle.image) and type(bundle.apps) == "table"
-    and #bundle.apps > 0
-  for _, app in ipairs(good and bundle.apps or {}) do
-    good = good and type(app) == "table" and is_text(app.path) and cli.absolute_path(app.path)
+-- A bundle comes from elsewhere: nothing in it is believed. Links could lead anywhere, and export
+-- writes none: an archive with other things than files and directories is not even unpacked.
+local function unpack(file, dir)
+  local limits = { max_entries = 10000 }
+  local members, message, code = archive.list(file, limits)
+  if not members then return nil, message, code end
+  for _, member in ipairs(members) do
+    if member.type ~= "file" and member.type ~= "directory" then
+      return nil, ("%s: refusing the %s '%s': a bundle has files only"):format(file, member.type,
+        member.path), "EARCHIVE"
+    end
   end
-  if good then return bundle end
-  return nil, ("%s is no bundle of a podman flake in format %d"):format(file, M.format), "EARCHIVE"
+  return archive.extract(file, dir, limits)
 end
 
-local function restore_includes(bundle, dir, doc, where)
-  local list = yaml.list {}
-  for i in ipairs(type(bundle.include) == "table" and bundle.include or {}) do
-    local path = ("%s/%s.include/%d"):format(where, bundle.name, i)
-    local ok, message, code = fs.mkdir_p((path:match("^(.*)/")))
-    if ok then ok, message, code = fs.copy(("%s/include/%d"):format(dir, i), path) end
-    if not ok then return nil, message, code end
-    list[i] = path
+-- The names that podman gives to what it loads must be what the manifest says, or another image
+-- would be replaced.
+local function is_named(file, reference)
+  local tagged = reference:match(":[^/]*$") and reference or reference .. ":latest"
+  for _, name in ipairs(image.names_in(file)) do
+    local qualified = tostring(name):sub(-#tagged - 1) == "/" .. tagged
+    if name ~= reference and name ~= tagged and not qualified then return false end
   end
-  if #list > 0 then doc.include = { tar = list } end
   return true
 end
 
-local function load_image(dir)
-  local result, message, code = process.run({ "podman", "load", "--quiet", "--input",
-    dir .. "/image" }, { stdout = "null" })
+local function check_images(bundle, file, dir)
+  local images = { { "image", bundle.image } }
+  for i, part in ipairs(bundle.parts) do images[i + 1] = { "part/" .. i, part } end
+  for _, one in ipairs(images) do
+    if not is_text(one[2]) or not is_named(dir .. "/" .. one[1], one[2]) then
+      return nil, ("%s: %s is not of image '%s'"):format(file, one[1],
+        tostring(one[2])), "EARCHIVE"
+    end
+  end
+  return bundle
+end
+
+local function check_files(bundle, file, dir)
+  local names = { "flake.yaml", "image" }
+  for i in ipairs(bundle.parts) do table.insert(names, "part/" .. i) end
+  for i in ipairs(bundle.include) do table.insert(names, "include/" .. i) end
+  for _, name in ipairs(names) do
+    local st = fs.lstat(dir .. "/" .. name)
+    if not st or st.type ~= "file" then
+      return nil, ("%s: the bundle has no file %s"):format(file, name), "EARCHIVE"
+    end
+  end
+  return check_images(bundle, file, dir)
+end
+
+local function check_manifest(bundle, file, dir)
+  local cli = require "flake.cli"
+  local good = type(bundle) == "table" and bundle.format == M.format and is_text(bundle.name)
+    and bundle.engine == "podman" and is_text(bundle.image) and type(bundle.apps) == "table"
+    and #bundle.apps > 0 and places.check_name(bundle.name)
+  for _, app in ipairs(good and bundle.apps or {}) do
+    good = good and type(app) == "table" and is_text(app.path) and cli.absolute_path(app.path)
+  end
+  if good then
+    bundle.include = type(bundle.include) == "table" and bundle.include or {}
+    bundle.parts = type(bundle.parts) == "table" and bundle.parts or {}
+    return check_files(bundle, file, dir)
+  end
+  return nil, ("%s is no bundle of a podman flake in format %d"):format(file, M.format), "EARCHIVE"
+end
+
+local function load_image(file)
+  local result, message, code = process.run({ "podman", "load", "--quiet", "--input", file },
+    { stdout = "null" })
   if not result then return nil, message, code end
   if result.code ~= 0 then return nil, "podman could not load the bundle's image", "EENGINE" end
   return true
 end
 
-local function copy_back(dir, where, name)
-  for _, file in ipairs(fs.list(dir .. "/flake.d") or {}) do
-    if file:match("^[%w._-]+%.yaml$") then
-      local ok, message, code = fs.copy(dir .. "/flake.d/" .. file,
-        ("%s/%s.d/%s"):format(where, name, file))
-      if not ok then return nil, message, code end
-    end
+local function load_images(parts, dir)
+  local ok, message, code = load_image(dir .. "/image")
+  for i in ipairs(parts) do
+    if ok then ok, message, code = load_image(("%s/part/%d"):format(dir, i)) end
   end
-  return true
+  return ok, message, code
 end
 
---- Restores a bundle: loads the image, registers the flake. opts: {root, user, force, pilot}
--- Scripts (.lua) of the bundle's .d are not restored: code is for the admin to install.
+-- Fragments may name includes where they were exported; the last fragment has the last word.
+local function override_fragments(files, paths, doc, dir, where)
+  if #files == 0 or #paths == 0 then return true end
+  local last = { include = { tar = paths, path = yaml.list {} } }
+  if tostring(doc.version) == "2" then last.static = yaml.list {} end
+  table.insert(files, { from = dir .. "/override.yaml", to = where .. ".d/zz-bundle.yaml" })
+  return fs.write(dir .. "/override.yaml", yaml.dump(last))
+end
+
+-- Fragments and includes that are put back beside the definition `where`.yaml. Scripts (.lua) are
+-- not: code is for the admin to install.
+-- Returns {{from=, to=}, …} and the paths of the includes, or nil, message, code.
+local function files_of(bundle, doc, dir, where)
+  local files, paths = {}, yaml.list {}
+  for _, name in ipairs(fs.list(dir .. "/flake.d") or {}) do
+    if name:match("^[%w._-]+%.yaml$") then
+      table.insert(files, { from = dir .. "/flake.d/" .. name, to = where .. ".d/" .. name })
+    end
+  end
+  for i in ipairs(bundle.include) do paths[i] = ("%s.include/%d"):format(where, i) end
+  local ok, message, code = override_fragments(files, paths, doc, dir, where)
+  if not ok then return nil, message, code end
+  for i, path in ipairs(paths) do
+    table.insert(files, { from = ("%s/include/%d"):format(dir, i), to = path })
+  end
+  return files, paths
+end
+
+-- The flake as the pilots will see it: its definition and fragments in a directory of their own.
+local function merged_flake(bundle, doc, dir, files)
+  local trial = dir .. "/merged"
+  local ok, message, code = fs.mkdir_p(("%s/%s.d"):format(trial, bundle.name))
+  if ok then
+    ok, message, code = fs.write(("%s/%s.yaml"):format(trial, bundle.name), yaml.dump(doc))
+  end
+  for _, file in ipairs(files) do
+    local fragment = file.to:match("%.d/([^/]*)$")
+    if ok and fragment then
+      ok, message, code = fs.copy(file.from, ("%s/%s.d/%s"):format(trial, bundle.name, fragment))
+    end
+  end
+  if not ok then return nil, message, code end
+  return pilot.load(bundle.name, { dir = trial })
+end
+
+-- Does the flake that would run say the same as the manifest?
+local function is_described(flake, bundle)
+  local targets, count = {}, 0
+  for _, app in ipairs(bundle.apps) do targets[app.path] = app.target or app.path end
+  for _ in pairs(targets) do count = count + 1 end
+  local same = flake.engine == bundle.engine and flake.image == bundle.image
+    and #flake.apps == count
+  for _, app in ipairs(flake.apps) do
+    same = same and targets[app.path] == (app.target or app.path)
+  end
+  local parts = parts_of(flake)
+  same = same and #parts == #bundle.parts
+  for i, part in ipairs(parts) do same = same and part == bundle.parts[i] end
+  return same
+end
+
+-- Checks an unpacked bundle. Returns the def for registry.register, or nil, message, code.
+local function read_bundle(file, dir, where)
+  local bundle, doc, flake, message, code
+  if not fs.stat(dir .. "/bundle.yaml") then return check_manifest(nil, file) end
+  bundle, message, code = read_yaml(dir .. "/bundle.yaml")
+  if bundle then bundle, message, code = check_manifest(bundle, file, dir) end
+  if not bundle then return nil, message, code end
+  doc, message, code = read_yaml(dir .. "/flake.yaml")
+  if not doc then return nil, message, code end
+  local files, paths
+  files, paths, code = files_of(bundle, doc, dir, where .. "/" .. bundle.name)
+  if not files then return nil, paths, code end
+  if #paths > 0 then doc.include, doc.static = { tar = paths }, nil end
+  flake, message, code = merged_flake(bundle, doc, dir, files)
+  if not flake then return nil, message, code end
+  if not is_described(flake, bundle) then
+    return nil, ("%s: its definition says something else than its bundle.yaml"):format(file),
+      "EARCHIVE"
+  end
+  return { name = bundle.name, engine = flake.engine, image = flake.image, apps = bundle.apps,
+    doc = doc, merged = flake.doc, files = files, parts = bundle.parts }
+end
+
+--- Restores a bundle: registers the flake, and loads the image as soon as nothing refuses.
+-- opts: {root, user, force, pilot}
 -- Returns the name of the flake, or nil, message, code.
 function M.import(file, opts)
   local temp <close> = assert(fs.temp_dir({ prefix = "flake-import" }))
   local dir = temp:path()
-  local ok, message, code = archive.extract(file, dir, { max_entries = 10000 })
+  local ok, message, code = unpack(file, dir)
   if not ok then return nil, message, code end
-  local bundle, doc
-  if not fs.stat(dir .. "/bundle.yaml") then return check_manifest(nil, file) end
-  bundle, message, code = read_yaml(dir .. "/bundle.yaml")
-  if bundle then bundle, message, code = check_manifest(bundle, file) end
-  if bundle then doc, message, code = read_yaml(dir .. "/flake.yaml") end
-  if not doc then return nil, message, code end
-  ok, message = registry.check_name(bundle.name)
-  if not ok then return nil, message, "EARCHIVE" end
-  local where = registry.dir(opts)
-  ok, message, code = load_image(dir)
-  if ok then ok, message, code = restore_includes(bundle, dir, doc, where) end
+  local def
+  def, message, code = read_bundle(file, dir, registry.dir(opts))
+  if not def then return nil, message, code end
+  local function prepare() return load_images(def.parts, dir) end
+  ok, message, code = registry.register(def, { root = opts.root, user = opts.user,
+    force = opts.force, pilot = opts.pilot, prepare = prepare })
   if not ok then return nil, message, code end
-  ok, message, code = registry.register({ name = bundle.name, engine = bundle.engine,
-    image = bundle.image, apps = bundle.apps, doc = doc }, opts)
-  if ok then ok, message, code = copy_back(dir, where, bundle.name) end
-  if not ok then return nil, message, code end
-  return bundle.name
+  return def.name
 end
 
 return M

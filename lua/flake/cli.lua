@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- From option tables to a parser (lua-argparse), help and usage errors.
 -- An option: {name, about, default, required, check, flag, multiple, dash_values, positional,
--- optional, short, choices, metavar}. check(value) returns true or nil, reason.
+-- optional, short, choices, words, metavar}. check(value) returns true or nil, reason;
+-- words are the choices of a list WORD,WORD.
 local argparse = require "argparse"
 
 local M = {}
@@ -23,6 +24,7 @@ local function add_positional(parser, option)
     or option.optional and "?" or 1)
   argument._name = option.metavar or option.name:upper()
   argument:target(target(option))
+  if option.choices then argument:choices(option.choices) end
 end
 
 local function add_option(parser, option)
@@ -77,12 +79,30 @@ local function join_dash_values(command, args)
   return out
 end
 
+local function check_words(words, value)
+  for word in (value .. ","):gmatch("([^,]*),") do
+    local known = false
+    for _, candidate in ipairs(words) do known = known or candidate == word end
+    if not known then
+      return nil, ("'%s' is none of %s"):format(word, table.concat(words, ", "))
+    end
+  end
+  return true
+end
+
+local function check_of(option)
+  return option.check or option.words and function(value)
+    return check_words(option.words, value)
+  end
+end
+
 local function check_values(parser, command, opts)
   for _, option in ipairs(command.options or {}) do
     local value = opts[target(option)]
-    if option.check and value ~= nil then
+    local check = check_of(option)
+    if check and value ~= nil then
       for _, v in ipairs(type(value) == "table" and value or { value }) do
-        local ok, why = option.check(v)
+        local ok, why = check(v)
         if not ok then
           local name = option.positional and option.name:upper() or "--" .. option.name
           usage_error(parser, ("%s '%s': %s"):format(name, v, why))
@@ -116,6 +136,18 @@ function M.verbs(driver)
 end
 
 --- check functions for option tables.
+function M.not_empty(value)
+  if value == "" then return nil, "must not be empty" end
+  return true
+end
+
+-- As podman takes it: a name, a digest or an id, never an option.
+function M.image(value)
+  if value:match("^%-") then return nil, "must not begin with -" end
+  if value:find("[%c ]") then return nil, "must not hold blanks or control characters" end
+  return M.not_empty(value)
+end
+
 function M.absolute_path(value)
   if value:sub(1, 1) ~= "/" then return nil, "must be an absolute path" end
   if value:find("%c") then return nil, "must not hold control characters" end

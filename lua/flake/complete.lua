@@ -5,8 +5,6 @@ local loader = require "flake.loader"
 
 local M = {}
 
-local PROGRAMS = "flake-ctl flake-ctl-podman flake-ctl-build flake-studio"
-
 -- Words that complete a command line: {["podman register"] = {"--app", …}, ["list"] = …}
 local function words_of(options)
   local words = { "--help" }
@@ -17,13 +15,15 @@ local function words_of(options)
   return words
 end
 
--- A runtime, or a command with verbs.
+-- An engine, or a command with verbs, which may have a program of its own name.
 local function add_verbs(found, name, driver, words)
   local verbs = cli.verbs(driver)
-  table.insert(found, { path = { name }, about = driver.about, words = words, verbs = verbs })
+  local program = driver.program or "flake-ctl-" .. name
+  table.insert(found, { path = { name }, about = driver.about, words = words, verbs = verbs,
+    program = program })
   for _, verb in ipairs(verbs) do
     local command = driver.commands[verb]
-    table.insert(found, { path = { name, verb }, about = command.about,
+    table.insert(found, { path = { name, verb }, about = command.about, program = program,
       options = command.options, words = words_of(command.options) })
   end
 end
@@ -40,7 +40,8 @@ function M.commands()
           or { "--help" })
       elseif driver then
         table.insert(found, { path = { name }, about = driver.about, options = driver.options,
-          words = words_of(driver.options) })
+          words = words_of(driver.options),
+          program = driver.type == "PACKAGER" and "flake-ctl-" .. name or nil })
       end
     end
   end
@@ -59,74 +60,134 @@ local function words_line(command)
   local words = table.move(command.words, 1, #command.words, 1, {})
   for _, verb in ipairs(command.verbs or {}) do table.insert(words, verb) end
   for _, option in ipairs(command.options or {}) do
-    for _, choice in ipairs(option.choices or {}) do table.insert(words, choice) end
+    for _, choice in ipairs(option.positional and option.choices or option.words or {}) do
+      table.insert(words, choice)
+    end
   end
   return table.concat(words, " ")
+end
+
+-- flake-ctl, flake-ctl-NAME of the engines and packagers, and flake-studio.
+local function programs(commands)
+  local names = { "flake-ctl" }
+  for _, command in ipairs(commands) do
+    if command.program and not command.path[2] then table.insert(names, command.program) end
+  end
+  return table.concat(names, " ")
+end
+
+local BASH_HEAD = [=[
+# bash completion of flake-ctl; made by: flake-ctl completion bash
+_flake_ctl() {
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
+	local before= i words= line=
+	# --option=value is one word, or three where = breaks words.
+	case $cur in
+	--*=*) before=${cur%%=*}= prev=${cur%%=*} cur=${cur#*=} ;;
+	=) cur= ;;
+	*) [[ $prev != = ]] || prev=${COMP_WORDS[COMP_CWORD-2]} ;;
+	esac
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		[[ ${COMP_WORDS[i]} == [-=]* ]] || line+="${line:+ }${COMP_WORDS[i]}"
+	done
+	case ${COMP_WORDS[0]##*/} in
+	flake-studio) line="studio${line:+ }$line" ;;
+	flake-ctl-*) line="${COMP_WORDS[0]##*flake-ctl-}${line:+ }$line" ;;
+	esac
+	# What can be helped with are the commands themselves.
+	case $line in
+	help|help\ *) line=${line#help} line=${line# } ;;
+	esac
+	case $prev in
+	--oci|--root|--app|--target) COMPREPLY=($(compgen -P "$before" -f -- "$cur")); return ;;
+	esac
+]=]
+
+local BASH_TAIL = [=[
+	COMPREPLY=($(compgen -P "$before" -W "$words" -- "$cur"))
+	[[ ${#COMPREPLY[@]} -gt 0 ]] || COMPREPLY=($(compgen -P "$before" -f -- "$cur"))
+}
+]=]
+
+-- The values of options, before the words of commands.
+local function add_choices(add, commands)
+  add("\tcase \"$line $prev\" in")
+  for i = #commands, 1, -1 do
+    for _, option in ipairs(commands[i].options or {}) do
+      if option.choices and not option.positional then
+        add("\t\"%s \"*--%s) words='%s' ;;", table.concat(commands[i].path, " "), option.name,
+          table.concat(option.choices, " "))
+      end
+    end
+  end
+  add("\tesac")
 end
 
 -- The body that bash and zsh (through bashcompinit) share.
 function M.bash(commands)
   local out = {}
-  local function add(...) table.insert(out, (...):format(select(2, ...))) end
-  add("# bash completion of flake-ctl; made by: flake-ctl completion bash")
-  add("_flake_ctl() {")
-  add("\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} i words line=")
-  add("\tfor ((i = 1; i < COMP_CWORD; i++)); do")
-  add("\t\t[[ ${COMP_WORDS[i]} == -* ]] || line+=\"${line:+ }${COMP_WORDS[i]}\"")
-  add("\tdone")
-  add("\tcase ${COMP_WORDS[0]##*/} in")
-  add("\tflake-studio) line=\"studio $line\" ;;")
-  add("\tflake-ctl-*) line=\"${COMP_WORDS[0]##*flake-ctl-} $line\" ;;")
-  add("\tesac")
-  add("\tcase $prev in")
-  add("\t--oci|--root|--app|--target) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;")
-  add("\tesac")
-  add("\tcase \"$line \" in")
+  local function add(...) table.insert(out, (...):format(select(2, ...)) .. "\n") end
+  table.insert(out, BASH_HEAD)
+  add_choices(add, commands)
+  add("\t[[ -n $words ]] || case \"$line \" in")
   for i = #commands, 1, -1 do
     add("\t\"%s \"*) words='%s' ;;", table.concat(commands[i].path, " "), words_line(commands[i]))
   end
   add("\t*) words='--help --version --debug %s' ;;", table.concat(top_words(commands), " "))
   add("\tesac")
-  add("\tCOMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))")
-  add("\t[[ ${#COMPREPLY[@]} -gt 0 ]] || COMPREPLY=($(compgen -f -- \"$cur\"))")
-  add("}")
-  add("complete -F _flake_ctl flake-ctl flake-ctl-podman flake-ctl-build " ..
-    "flake-ctl-build-dpkg flake-ctl-build-rpmbuild")
-  return table.concat(out, "\n") .. "\n"
+  table.insert(out, BASH_TAIL)
+  add("complete -F _flake_ctl %s", programs(commands))
+  return table.concat(out)
 end
 
+-- zsh loads the file as the body of _flake-ctl at the first completion, which it must answer.
 function M.zsh(commands)
-  return ("#compdef %s\n# made by: flake-ctl completion zsh\n"):format(PROGRAMS)
-    .. "autoload -U bashcompinit && bashcompinit\n" .. M.bash(commands)
+  return ("#compdef %s\n# made by: flake-ctl completion zsh\n"
+    .. "autoload -U bashcompinit && bashcompinit\n%s"
+    .. "[[ ${funcstack[1]} != _flake-ctl ]] || _bash_complete -F _flake_ctl\n")
+    :format(programs(commands), M.bash(commands))
 end
 
 local function fish_quote(text)
   return "'" .. text:gsub("[\\']", "\\%0") .. "'"
 end
 
--- What the words and options of a command complete for a program.
-local function fish_command(out, program, command, when, word)
-  table.insert(out, ("complete -c %s -f -n %s -a %s -d %s"):format(program, fish_quote(when), word,
-    fish_quote(command.about)))
-  local inside = "__fish_seen_subcommand_from " .. word
+-- The lines of a command's options for a program.
+local function fish_options(add, program, command)
+  local inside = "__fish_seen_subcommand_from " .. (command.path[2] or command.path[1])
   for _, option in ipairs(command.options or {}) do
+    local choices = option.choices and " -a " .. fish_quote(table.concat(option.choices, " ")) or ""
     if not option.positional then
-      table.insert(out, ("complete -c %s -n %s -l %s -d %s%s"):format(program, fish_quote(inside),
-        option.name, fish_quote(option.about), option.flag and "" or " -r"))
+      add("complete -c %s -n %s -l %s -d %s%s", program, fish_quote(inside), option.name,
+        fish_quote(option.about), option.flag and "" or (choices ~= "" and " -x" or " -r")
+        .. choices)
+    elseif choices ~= "" then
+      add("complete -c %s -f -n %s%s", program, fish_quote(inside), choices)
     end
   end
 end
 
+local function fish_word(add, program, when, word, about)
+  add("complete -c %s -f -n %s -a %s -d %s", program, fish_quote(when), fish_quote(word),
+    fish_quote(about))
+end
+
 function M.fish(commands)
-  local out = { "# fish completion of flake-ctl; made by: flake-ctl completion fish" }
+  local out = { "# fish completion of flake-ctl; made by: flake-ctl completion fish\n" }
+  local function add(...) table.insert(out, (...):format(select(2, ...)) .. "\n") end
   for _, command in ipairs(commands) do
     local name, verb = command.path[1], command.path[2]
-    local first = "__fish_use_subcommand"
-    fish_command(out, "flake-ctl", command, verb and "__fish_seen_subcommand_from " .. name
-      or first, verb or name)
-    if name == "studio" and verb then fish_command(out, "flake-studio", command, first, verb) end
+    if verb then
+      fish_word(add, "flake-ctl", "__fish_seen_subcommand_from " .. name, verb, command.about)
+      fish_word(add, command.program, "__fish_use_subcommand", verb, command.about)
+      fish_options(add, command.program, command)
+    else
+      fish_word(add, "flake-ctl", "__fish_use_subcommand", name, command.about)
+      fish_word(add, "flake-ctl", "__fish_seen_subcommand_from help", name, command.about)
+    end
+    fish_options(add, "flake-ctl", command)
   end
-  return table.concat(out, "\n") .. "\n"
+  return table.concat(out)
 end
 
 return M

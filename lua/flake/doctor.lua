@@ -1,21 +1,22 @@
 -- SPDX-License-Identifier: MIT
--- Checks of the host (doctor/host.lua) and of the flakes, the system's and the caller's own.
+-- Checks of the host (doctor/host.lua, doctor/limits.lua) and of the flakes, the system's and the
+-- caller's own.
 -- A finding: {severity="serious"|"warning", what=, remedy=}.
 local fs = require "flake.fs"
 local hooks = require "flake.hooks"
 local host = require "flake.doctor.host"
+local images = require "flake.doctor.images"
+local limits = require "flake.doctor.limits"
 local links = require "flake.doctor.links"
 local loader = require "flake.loader"
 local output = require "flake.output"
 local own = require "flake.own"
 local pilot = require "flake.pilot"
-local process = require "flake.process"
 local registry = require "flake.registry"
 
 local M = {}
 
 local COLOURS = { serious = "red", warning = "yellow" }
-local LINK_DIRS = { "/usr/bin", "/usr/local/bin", "/usr/sbin", "/bin", "/opt/bin" }
 local REPAIR = "repair the definition, or flake-ctl podman remove --force --app PATH"
 
 -- Only a user has a root of his own.
@@ -49,19 +50,12 @@ local function check_overrides(add)
     end
   end
   for _, kind in ipairs { "register", "launch", "exit", "remove" } do
-    for _, file in ipairs(hooks.files(kind, { own = true })) do
+    local files, problem = hooks.files(kind, { own = true })
+    if not files then add("serious", problem, "let all users read the directory") end
+    for _, file in ipairs(files or {}) do
       local chunk, message = loader.load_file(file)
       if not chunk then add("serious", message, "repair or remove the hook") end
     end
-  end
-end
-
-local function check_image(add, flake)
-  local found = process.run({ "podman", "image", "exists", flake.image },
-    { stdin = "null", stdout = "null", stderr = "null", timeout = 20 })
-  if found and found.code == 1 then
-    add("warning", ("flake '%s': image '%s' is not here"):format(flake.name, flake.image),
-      ("flake-ctl podman pull --uri %s"):format(flake.image))
   end
 end
 
@@ -87,11 +81,11 @@ local function check_definition(add, name, scope)
     add("serious", message, remedy or REPAIR)
     return
   end
-  for _, key in ipairs(flake.unknown) do
-    add("warning", ("%s: unknown key '%s'"):format(flake.file, key),
+  for i, key in ipairs(flake.unknown) do
+    add("warning", ("%s: unknown key '%s'"):format(flake.unknown_at[i], key),
       "a misspelling? it has no effect")
   end
-  if flake.engine == "podman" then check_image(add, flake) end
+  if flake.engine == "podman" then images.check_parts(add, flake) end
   if scope.user then check_own(add, flake) end
 end
 
@@ -106,19 +100,23 @@ local orphan_kinds = {
     "register it again with --force, or remove the file" },
 }
 
-local function link_dirs(scope)
-  if not scope.user then return LINK_DIRS end
-  local home = home_of_own()
-  return { home .. "/.local/bin", home .. "/bin" }
-end
-
+-- only: a set of names of flakes and commands, or nil for all.
 local function check_orphans(add, scope, only)
-  for _, orphan in ipairs(links.orphans(scope, link_dirs(scope))) do
-    if not only or orphan.flake == only then
+  for _, orphan in ipairs(links.orphans(scope)) do
+    if not only or only[orphan.flake] then
       local severity, text, remedy = table.unpack(orphan_kinds[orphan.kind])
       add(severity, text:format(orphan.flake, orphan.path), remedy)
     end
   end
+end
+
+-- The names of a flake and its commands, by one of them.
+local function names_of(name, scope)
+  local names = { [name] = true }
+  local flake = registry.find(name, scope)
+  if flake then names[flake.name] = true end
+  for _, app in ipairs(flake and flake.apps or {}) do names[app.path:match("([^/]*)$")] = true end
+  return names
 end
 
 -- The system's flakes and, for a user, his own; the latter only with opts.user.
@@ -146,7 +144,7 @@ local function examine_one(name, scopes)
     else
       known = true
       check_definition(add, name, scope)
-      check_orphans(add, scope, name)
+      check_orphans(add, scope, names_of(name, scope))
     end
   end
   if not known then return nil, missing, "ENOENT" end
@@ -162,6 +160,15 @@ function M.needs()
   return findings, add
 end
 
+-- Names of all flakes that may have composed images in the caller's store.
+local function all_names()
+  local names = {}
+  for _, scope in ipairs(scopes_of({})) do
+    for _, row in ipairs(registry.list(scope) or {}) do names[row.name] = true end
+  end
+  return names
+end
+
 --- All findings of the host and all flakes, or of one flake only. opts: {user=own flakes only}
 -- Returns an array of findings, or nil, message, code if there is no such flake.
 function M.examine(name, opts)
@@ -171,13 +178,17 @@ function M.examine(name, opts)
   if name then return examine_one(name, scopes) end
   local findings, add = M.needs()
   host.cgroups(add)
-  host.limits(add)
+  limits.low(add)
+  limits.containers(add)
   host.kvm(add)
   check_overrides(add)
   for _, scope in ipairs(scopes) do
-    for _, row in ipairs(registry.list(scope) or {}) do check_definition(add, row.name, scope) end
+    local rows, problem = registry.list(scope)
+    if not rows then add("serious", problem, root_remedy(registry.dir(scope))) end
+    for _, row in ipairs(rows or {}) do check_definition(add, row.name, scope) end
     check_orphans(add, scope)
   end
+  images.check_composed(add, all_names())
   return findings
 end
 
@@ -193,8 +204,8 @@ end
 function M.print(findings, out)
   for _, finding in ipairs(findings) do
     local word = output.colour(finding.severity, COLOURS[finding.severity], 1)
-    out:write(word, ": ", (finding.what:gsub("%c", "?")), "\n")
-    out:write("  remedy: ", finding.remedy, "\n")
+    out:write(word, ": ", output.printable(finding.what), "\n")
+    out:write("  remedy: ", output.printable(finding.remedy), "\n")
   end
 end
 

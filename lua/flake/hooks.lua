@@ -17,23 +17,50 @@ local function hook_env()
   return setmetatable({ flake = { deny = M.deny } }, { __index = _G })
 end
 
+-- What cannot be looked at may hold a hook that denies: only what is missing holds none.
+local function unless_missing(message, code)
+  if code == "ENOENT" or code == "ENOTDIR" then return true end
+  return nil, "cannot look for hooks: " .. message, "EHOOK"
+end
+
 local function add_dir(files, dir)
-  for _, name in ipairs(fs.list(dir) or {}) do
+  local names, message, code = fs.list(dir)
+  if not names then return unless_missing(message, code) end
+  for _, name in ipairs(names) do
     if name:match("^[^.].*%.lua$") then table.insert(files, dir .. "/" .. name) end
   end
+  return true
+end
+
+local function add_file(files, path)
+  local st, message, code = fs.stat(path)
+  if not st then return unless_missing(message, code) end
+  table.insert(files, path)
+  return true
+end
+
+-- The site's, and for the user's own flakes the user's.
+local function dirs_of(kind, with_own)
+  local dirs, own = {}, loader.user_root()
+  for _, root in ipairs(loader.override_roots()) do
+    if root ~= own then table.insert(dirs, ("%s/hooks/%s.d"):format(root, kind)) end
+  end
+  if own and with_own then table.insert(dirs, ("%s/hooks/%s.d"):format(own, kind)) end
+  return dirs
 end
 
 --- The hook files of a kind, in the order in which they run: the site's, the user's (for the
 -- user's own flakes), the flake's. opts: {own=bool, flake_dir=NAME.d path or nil}
+-- Returns nil, message, code where it cannot be known which there are.
 function M.files(kind, opts)
   local files = {}
-  local own = loader.user_root()
-  for _, root in ipairs(loader.override_roots()) do
-    if root ~= own then add_dir(files, root .. "/hooks/" .. kind .. ".d") end
+  for _, dir in ipairs(dirs_of(kind, opts.own)) do
+    local ok, message, code = add_dir(files, dir)
+    if not ok then return nil, message, code end
   end
-  if own and opts.own then add_dir(files, own .. "/hooks/" .. kind .. ".d") end
-  if kind == "launch" and opts.flake_dir and fs.stat(opts.flake_dir .. "/launch.lua") then
-    table.insert(files, opts.flake_dir .. "/launch.lua")
+  if kind == "launch" and opts.flake_dir then
+    local ok, message, code = add_file(files, opts.flake_dir .. "/launch.lua")
+    if not ok then return nil, message, code end
   end
   return files
 end
@@ -61,7 +88,9 @@ end
 --- Runs all hooks of a kind with one event table, which they may change.
 -- Returns true, or nil, message ("file:line: reason"), "EDENIED" or "EHOOK" at the first failure.
 function M.run(kind, event, opts)
-  for _, path in ipairs(M.files(kind, opts or {})) do
+  local files, problem, why = M.files(kind, opts or {})
+  if not files then return nil, problem, why end
+  for _, path in ipairs(files) do
     local ok, message, code = run_file(path, event)
     if not ok then return nil, message, code end
   end

@@ -3,25 +3,35 @@
 -- It is called as the pilot was: argv0 is the command's link, args the app's.
 local hooks = require "flake.hooks"
 local loader = require "flake.loader"
+local output = require "flake.output"
 local pilot = require "flake.pilot"
 local process = require "flake.process"
 
 local REFUSED, NOT_FOUND, ENGINE = 126, 127, 125
 
 local function complain(name, message, code)
-  io.stderr:write(name, ": ", message, "\n")
+  io.stderr:write(name, ": ", output.line(message), "\n")
   return code
+end
+
+-- For %debug: what runs, in this order.
+local function show(...)
+  for _, argv in ipairs { ... } do
+    if #argv > 0 then io.stderr:write("+ ", table.concat(argv, " "), "\n") end
+  end
 end
 
 -- What a launch hook sees and may change; `plan` keeps what it may not.
 local function event_of(plan)
   return { flake = plan.flake, args = plan.args, env = plan.env, options = plan.options,
-    instance = plan.instance, user = plan.user, image = plan.image, command = plan.command }
+    instance = plan.instance, user = plan.user, image = plan.image, command = plan.command,
+    mounts = plan.mounts, workdir = plan.workdir, run_user = plan.run_user }
 end
 
 local function apply(plan, event)
   plan.args, plan.env, plan.options = event.args, event.env, event.options
-  plan.user = event.user
+  plan.user, plan.mounts = event.user, event.mounts
+  plan.workdir, plan.run_user = event.workdir, event.run_user
   return plan
 end
 
@@ -36,7 +46,8 @@ local function run_and_report(plan, name, opts)
   if not plan then return complain(name, message, ENGINE) end
   local began = process.clock()
   local status
-  status, message = process.supervise(plan.argv)
+  local env = pilot.environment(plan)
+  status, message = process.supervise(plan.argv, { env = env, clear_env = env ~= nil })
   if not status then return complain(name, message, ENGINE) end
   if plan.remove and (plan.resume or plan.attach) then
     local ended, why = pilot.finish(plan)
@@ -58,14 +69,15 @@ local function run_driver(plan, name)
   if not driver.launch then
     return complain(name, ("engine '%s' has no launch function"):format(plan.engine), REFUSED)
   end
+  if plan.debug and driver.explain then show(driver.explain(plan)) end
   local code
   code, message = driver.launch(plan)
   if code then return code end
   return complain(name, message or "the engine did not start", ENGINE)
 end
 
-local function launch(name, args)
-  local plan, message, code = pilot.plan(name, args)
+local function launch(argv0, name, args)
+  local plan, message, code = pilot.plan(argv0, args)
   if not plan then
     return complain(name, message, code == "ENOENT" and NOT_FOUND or REFUSED)
   end
@@ -75,12 +87,14 @@ local function launch(name, args)
   ok, message = hooks.run("launch", event, opts)
   if not ok then return complain(name, message, REFUSED) end
   apply(plan, event)
-  local driver_only = #plan.argv == 0
-  if driver_only then return run_driver(plan, name) end
+  if #plan.argv == 0 then return run_driver(plan, name) end
   plan, message = pilot.compose(plan)
   if not plan then return complain(name, message, REFUSED) end
-  if plan.debug then io.stderr:write("+ ", table.concat(plan.argv, " "), "\n") end
-  if #hooks.files("exit", opts) > 0 then return run_and_report(plan, name, opts) end
+  if plan.debug then show(plan.prepare, plan.start, plan.argv) end
+  local leave
+  leave, message = hooks.files("exit", opts)
+  if not leave then return complain(name, message, REFUSED) end
+  if #leave > 0 then return run_and_report(plan, name, opts) end
   code, message = pilot.run(plan)
   return code or complain(name, message, ENGINE)
 end
@@ -92,7 +106,7 @@ return function(argv0, args, info)
   if name == "" or name == "flake-launch" then
     return complain("flake-launch", "launches flakes with hooks; it is started by the pilots", 1)
   end
-  local ok, result = xpcall(launch, function(e) return tostring(e) end, name, args)
+  local ok, result = xpcall(launch, function(e) return tostring(e) end, argv0, name, args)
   if ok then return result end
   return complain(name, result, REFUSED)
 end

@@ -6,6 +6,9 @@ local process = require "flake.process"
 
 local M = { api = 1 }
 
+local TYPES = { runtimes = "ENGINE", commands = "TOOL" }
+local MANDATORY = { "register", "export" }
+
 local state = { roots = nil, share = nil }
 
 -- The user's own root, or nil where it must not count: root, under sudo, uid unlike euid.
@@ -117,7 +120,59 @@ function M.names(kind)
   return names
 end
 
-local function check_driver(path, driver)
+-- What a driver must bring: missing parts are named here, not where they crash.
+local function check_command(path, what, command)
+  if type(command) ~= "table" or type(command.run) ~= "function" then
+    return nil, ("%s: %s has no run function"):format(path, what), "EDRIVER"
+  end
+  if type(command.about) ~= "string" then
+    return nil, ("%s: %s has no about text"):format(path, what), "EDRIVER"
+  end
+  return true
+end
+
+-- The verbs of a driver.
+local function check_verbs(path, driver)
+  for verb, command in pairs(driver.commands) do
+    local ok, message, code = check_command(path, ("command '%s'"):format(verb), command)
+    if not ok then return nil, message, code end
+  end
+  return true
+end
+
+local function check_runtime(path, driver)
+  if type(driver.about) ~= "string" then
+    return nil, path .. ": the driver has no about text", "EDRIVER"
+  end
+  if type(driver.commands) ~= "table" then
+    return nil, path .. ": the driver has no commands", "EDRIVER"
+  end
+  for _, verb in ipairs(MANDATORY) do
+    if not driver.commands[verb] then
+      return nil, ("%s: the driver has no command '%s'"):format(path, verb), "EDRIVER"
+    end
+  end
+  return check_verbs(path, driver)
+end
+
+-- What a command does, or its verbs do.
+local function check_tool(path, driver)
+  if type(driver.commands) ~= "table" then return check_command(path, "the command", driver) end
+  if type(driver.about) == "string" then return check_verbs(path, driver) end
+  return nil, path .. ": the command has no about text", "EDRIVER"
+end
+
+local function check_builder(path, driver)
+  for _, part in ipairs { "detect", "setup", "compile" } do
+    if type(driver[part]) ~= "function" then
+      return nil, ("%s: the builder has no function '%s'"):format(path, part), "EDRIVER"
+    end
+  end
+  if type(driver.about) == "string" then return true end
+  return nil, path .. ": the builder has no about text", "EDRIVER"
+end
+
+local function check_driver(path, driver, kind)
   if type(driver) ~= "table" then
     return nil, ("%s: must return a table, not a %s"):format(path, type(driver)), "EDRIVER"
   end
@@ -125,6 +180,16 @@ local function check_driver(path, driver)
     return nil, ("%s: written for api %s, this is api %d"):format(path, driver.api, M.api),
       "EDRIVER"
   end
+  driver.type = driver.type or TYPES[kind]
+  local ok, message, code
+  if kind == "runtimes" then
+    ok, message, code = check_runtime(path, driver)
+  elseif kind == "builders" then
+    ok, message, code = check_builder(path, driver)
+  else
+    ok, message, code = check_tool(path, driver)
+  end
+  if not ok then return nil, message, code end
   return driver
 end
 
@@ -138,9 +203,15 @@ function M.load(kind, name)
   local ok, result = xpcall(chunk, function(e) return tostring(e) end, name)
   if not ok then return nil, result, "EDRIVER" end
   local driver
-  driver, message, code = check_driver(path, result)
+  driver, message, code = check_driver(path, result, kind)
   if not driver then return nil, message, code end
   return driver, path
+end
+
+--- Path of the executable flake-ctl-NAME on PATH that is not flake-ctl itself, or nil.
+function M.executable(name)
+  local path = name:match("^[%w_-]+$") and process.which("flake-ctl-" .. name)
+  if path and fs.realpath(path) ~= fs.realpath("/proc/self/exe") then return path end
 end
 
 --- Executables flake-ctl-NAME on PATH: sorted array of {name=, path=}.

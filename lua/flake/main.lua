@@ -1,6 +1,5 @@
 -- SPDX-License-Identifier: MIT
 -- Entry of flake-ctl: finds the command, runs it under the one xpcall, reports errors.
-local fs = require "flake.fs"
 local loader = require "flake.loader"
 
 local USAGE = [[
@@ -21,7 +20,8 @@ end
 
 local function complain(ctx, message, hint)
   local output = require "flake.output"
-  ctx.err:write(output.colour((ctx.program or "flake-ctl") .. ":", "red", 2), " ", message, "\n")
+  local program = (ctx.program or "flake-ctl") .. ":"
+  ctx.err:write(output.colour(program, "red", 2), " ", output.line(message), "\n")
   if hint then ctx.err:write("  ", hint, "\n") end
 end
 
@@ -115,8 +115,8 @@ end
 
 local function run_executable(ctx, name, args)
   local process = require "flake.process"
-  local path = process.which("flake-ctl-" .. name)
-  if not path or fs.realpath(path) == fs.realpath("/proc/self/exe") then return nil end
+  local path = loader.executable(name)
+  if not path then return nil end
   ctx.out:flush()
   local _, message = process.exec({ path, table.unpack(args) })
   complain(ctx, message)
@@ -133,7 +133,7 @@ local function dispatch(ctx, args)
   driver, message = loader.load("runtimes", name)
   if driver then return run_driver(ctx, name, driver, args) end
   if message then return finish(ctx, nil, message) end
-  local code = name:match("^[%w_-]+$") and run_executable(ctx, name, args)
+  local code = run_executable(ctx, name, args)
   if code then return code end
   complain(ctx, ("there is no command '%s'"):format(name), "see flake-ctl help")
   return 2

@@ -13,10 +13,33 @@ function M.colour(text, name, fd)
   return ("\27[%sm%s\27[0m"):format(codes[name], text)
 end
 
--- Control characters of foreign text must not reach a terminal.
-local function printable(value)
+-- The text with every byte that is no part of UTF-8 replaced.
+local function valid_utf8(text, replacement)
+  local parts, from = {}, 1
+  while true do
+    local ok, bad = utf8.len(text, from)
+    if ok then break end
+    table.insert(parts, text:sub(from, bad - 1))
+    table.insert(parts, replacement)
+    from = bad + 1
+  end
+  table.insert(parts, text:sub(from))
+  return table.concat(parts)
+end
+
+-- The control characters of Latin 1 in UTF-8: U+0080 to U+009F.
+local C1 = "\xC2[\x80-\x9F]"
+
+--- Foreign text for a terminal: control characters and broken UTF-8 become "?".
+function M.printable(value)
   local text = value == nil and "-" or tostring(value)
-  return (text:gsub("[%c]", "?"))
+  return (valid_utf8(text, "?"):gsub(C1, "?"):gsub("%c", "?"))
+end
+local printable = M.printable
+
+--- The same in one line, whatever line breaks there were.
+function M.line(value)
+  return printable((tostring(value):gsub("%s*\n%s*", " ")))
 end
 
 local function width(text)
@@ -45,9 +68,9 @@ local function print_table(out, rows, columns)
   end
 end
 
---- JSON text of a Lua value.
+--- JSON text of a Lua value; JSON has no bytes that are no UTF-8: U+FFFD stands for each.
 function M.json(value)
-  return require("dkjson").encode(value, { indent = true })
+  return valid_utf8(require("dkjson").encode(value, { indent = true }), "\u{FFFD}")
 end
 
 -- RFC 4180: fields with commas, quotes or line breaks in quotes, quotes doubled.

@@ -39,6 +39,30 @@ function M.qualified(name, image)
   return full
 end
 
+local function contains(list, value)
+  for _, known in ipairs(list) do
+    if known == value then return true end
+  end
+  return false
+end
+
+-- Does the reference name the image by its id?
+local function is_id(reference, image)
+  return reference:match("^%x+$") and image.id:sub(1, #reference) == reference
+end
+
+--- Does a flake of this reference lose its image when `name` is removed? An image with several
+-- names loses only that one. image: what the store knows of `name`, or nil.
+function M.loses(reference, name, image)
+  if M.with_tag(reference) == M.with_tag(name) then return true end
+  if not (image and image.id) then return false end
+  local full = M.qualified(reference, image)
+  local refers = is_id(reference, image) or contains(image.names, full)
+    or image.digests[reference:match("@(.*)$") or false]
+  local whole = is_id(name, image) or #image.names <= 1
+  return refers and (whole or full == M.qualified(name, image)) or false
+end
+
 --- The temporary name under which an image stays while a newer one proves itself.
 function M.keep_name(qualified)
   local repository, tag = qualified:match("^(.*):([^/:]*)$")

@@ -1,18 +1,21 @@
 -- SPDX-License-Identifier: MIT
 -- The only writer of definitions: NAME.yaml, NAME.d/, aliases of further commands and the links
 -- that make commands. Order of a registration: definition first, links last; removal the reverse.
+local changes = require "flake.changes"
+local exports = require "flake.exports"
 local fs = require "flake.fs"
 local hooks = require "flake.hooks"
 local loader = require "flake.loader"
 local own = require "flake.own"
 local pilot = require "flake.pilot"
+local places = require "flake.places"
 local yaml = require "flake.yaml"
 
 local M = {}
 
 local ORDER = { "version", "user_may_override", "include", "tar", "path", "container", "vm", "name",
-  "archive", "target_app_path", "host_app_path", "path_map", "runtime", "runas", "resume", "attach",
-  "podman" }
+  "archive", "target_app_path", "host_app_path", "base_container", "check_host_dependencies",
+  "layers", "path_map", "runtime", "runas", "resume", "attach", "share", "podman" }
 
 --- Directory of the definitions. opts: {root=fake root, user=bool}
 -- Returns the path, or nil, message, code where there is none for this user.
@@ -39,28 +42,6 @@ function M.prefix(opts)
   return opts.root or pilot.flakes_dir():sub(1, -#pilot.flakes_dir("") - 1)
 end
 
---- Is this the target of a command link of ours: a pilot, or flake-launch?
-function M.is_pilot(target)
-  local name = target:match("([^/]*)$")
-  return name == "flake-launch" or name:match("^[%w_]+%-pilot$") ~= nil
-end
-
---- "ours", "foreign" or nil (nothing there). Dangling links count as what they point to.
-function M.what_is_at(path)
-  local st = fs.lstat(path)
-  if not st then return nil end
-  local target = st.type == "symlink" and fs.readlink(path)
-  return target and M.is_pilot(target) and "ours" or "foreign"
-end
-
---- Checks a name of a flake or command. Returns true, or nil, reason.
-function M.check_name(name)
-  if #name > 200 or not name:match("^[%w_][%w._+-]*$") then
-    return nil, "a name has letters, digits and . _ + - and begins with none of . + -"
-  end
-  return true
-end
-
 local function base(path)
   return path:match("([^/]*)$")
 end
@@ -76,10 +57,17 @@ local function row_of(where, name)
   local file = ("%s/%s.yaml"):format(where.dir, name)
   local flake, message = pilot.load(name, where)
   if not flake then return { name = name, file = file, error = message, apps = {} } end
-  local apps = {}
+  local apps, first = {}, flake.apps[1]
   for i, app in ipairs(flake.apps) do apps[i] = app.path end
-  return { name = name, engine = flake.engine, app = flake.app, file = file, apps = apps,
-    target = flake.target or flake.app, image = flake.image }
+  return { name = name, engine = flake.engine, app = first.path, file = file, apps = apps,
+    target = first.target or first.path, image = flake.image }
+end
+
+-- Entries of the directory of definitions; none where there is none yet.
+local function entries_of(dir)
+  local entries, message, code = fs.list(dir)
+  if not entries and code == "ENOENT" then return {} end
+  return entries, message, code
 end
 
 --- All flakes of the directory, sorted by name; broken ones have `error`.
@@ -88,24 +76,15 @@ function M.list(opts)
   local where, message, code = M.where(opts)
   if not where then return nil, message, code end
   local rows = {}
-  for _, entry in ipairs(fs.list(where.dir) or {}) do
-    local name = entry:match("^([^.].*)%.yaml$")
-    if name and not fs.readlink(where.dir .. "/" .. entry) then
+  local entries, why, name_of_error = entries_of(where.dir)
+  if not entries then return nil, why, name_of_error end
+  for _, entry in ipairs(entries) do
+    local name, path = entry:match("^([^.].*)%.yaml$"), where.dir .. "/" .. entry
+    if name and not (places.alias_target(path) and fs.stat(path)) then
       table.insert(rows, row_of(where, name))
     end
   end
   return rows
-end
-
--- Puts a symlink in place by rename, so that there is never a moment without it.
-local function place_link(target, path)
-  local temp = ("%s.tmp.%d"):format(path, require("flake.process").getpid())
-  fs.unlink(temp)
-  local ok, message, code = fs.symlink(target, temp)
-  if not ok then return nil, message, code end
-  ok, message, code = fs.rename(temp, path)
-  if not ok then fs.unlink(temp) end
-  return ok, message, code
 end
 
 local function aliases_of(dir, name)
@@ -118,198 +97,197 @@ local function aliases_of(dir, name)
   return found
 end
 
-local function check_names(def)
-  local ok, why = M.check_name(def.name)
-  if not ok then return nil, ("flake name '%s': %s"):format(def.name, why), "EUSAGE" end
-  for _, app in ipairs(def.apps) do
-    ok, why = M.check_name(base(app.path))
-    if not ok then return nil, ("command '%s': %s"):format(app.path, why), "EUSAGE" end
-  end
-  return true
-end
-
--- Everything that must be free, or ours and --force.
-local function check_free(def, dir, prefix, force)
-  local file = ("%s/%s.yaml"):format(dir, def.name)
-  local st = fs.lstat(file)
-  if st and (st.type == "symlink" or not force) then
-    local what = st.type == "symlink" and "is a command of another flake" or "exists already"
-    return nil, ("flake '%s' %s: %s"):format(def.name, what, file), "EEXIST"
-  end
-  for _, app in ipairs(def.apps) do
-    local found = M.what_is_at(prefix .. app.path)
-    if found == "foreign" then
-      return nil, ("%s exists and is no flake"):format(prefix .. app.path), "EEXIST"
-    elseif found and not force then
-      return nil, ("%s exists already"):format(prefix .. app.path), "EEXIST"
-    end
-    local alias = ("%s/%s.yaml"):format(dir, base(app.path))
-    local owner = base(app.path) ~= def.name and fs.lstat(alias)
-      and (fs.readlink(alias) or "a flake of that name")
-    if owner and not (force and owner == def.name .. ".yaml") then
-      return nil, ("command '%s' belongs to another flake: %s"):format(base(app.path), alias),
-        "EEXIST"
-    end
-  end
-  return true
-end
-
--- Removes commands that the replaced definition had and the new one has not.
-local function drop_old_commands(old, def, dir, prefix)
+-- Removes commands and includes that the replaced definition had and the new one has not.
+local function drop_old(old, def, dir, prefix)
   local keep = {}
   for _, app in ipairs(def.apps) do keep[app.path], keep[base(app.path) .. ".yaml"] = true, true end
   for _, app in ipairs(old and old.apps or {}) do
-    if not keep[app.path] and M.what_is_at(prefix .. app.path) == "ours" then
+    if not keep[app.path] and places.what_is_at(prefix .. app.path) == "ours" then
       fs.unlink(prefix .. app.path)
     end
   end
   for _, alias in ipairs(aliases_of(dir, def.name)) do
     if not keep[alias] then fs.unlink(dir .. "/" .. alias) end
   end
-end
-
--- Runs steps {do, undo}; on failure undoes what was done, last first.
-local function all_or_nothing(steps)
-  for i, step in ipairs(steps) do
-    local ok, message, code = step[1]()
-    if not ok then
-      for j = i - 1, 1, -1 do
-        if steps[j][2] then steps[j][2]() end
-      end
-      return nil, message, code
-    end
+  for _, file in ipairs(def.files or {}) do keep[file.to] = true end
+  local included = ("%s/%s.include/"):format(dir, def.name)
+  for _, entry in ipairs(def.files and fs.list(included) or {}) do
+    if not keep[included .. entry] then fs.unlink(included .. entry) end
   end
-  return true
 end
 
--- A step that makes a path and, if it was not there before, takes it away again.
-local function made(path, make, unmake)
-  local there = fs.lstat(path) ~= nil
-  return { make, not there and function() unmake(path) end or nil }
+-- The paths of commands as keys stay in the order of the definition.
+local function text_of(def)
+  local order = table.move(ORDER, 1, #ORDER, 1, {})
+  for _, app in ipairs(def.apps) do table.insert(order, app.path) end
+  local text, message = yaml.dump(def.doc, { order = order })
+  if text then return text end
+  return nil, ("cannot write the definition of flake '%s': %s"):format(def.name, message), "EUSAGE"
 end
 
-local function steps_of(def, dir, prefix, pilot_path)
+local function steps_of(def, text, dir, prefix, opts)
   local file = ("%s/%s.yaml"):format(dir, def.name)
   local fragments = ("%s/%s.d"):format(dir, def.name)
-  local text = assert(yaml.dump(def.doc, { order = ORDER }))
   local steps = {
-    made(file, function() return fs.write(file, text, { mode = 420 }) end, fs.unlink),
-    made(fragments, function() return fs.mkdir_p(fragments) end, fs.rmdir),
+    changes.made(file, function() return fs.write(file, text, { mode = 420 }) end, fs.unlink),
+    changes.made(fragments, function() return fs.mkdir_p(fragments) end, fs.rmdir),
   }
+  changes.add_copies(steps, def.files)
+  exports.add_steps(steps, def.exports or {}, dir, def.name, exports.base(prefix, opts.user))
   for _, app in ipairs(def.apps) do
     local alias = ("%s/%s.yaml"):format(dir, base(app.path))
     if base(app.path) ~= def.name then
-      table.insert(steps, made(alias, function()
-        return place_link(def.name .. ".yaml", alias)
+      table.insert(steps, changes.made(alias, function()
+        return changes.place_link(def.name .. ".yaml", alias)
       end, fs.unlink))
     end
   end
   for _, app in ipairs(def.apps) do
     local path = prefix .. app.path
     table.insert(steps, { function() return fs.mkdir_p((path:match("^(.*)/"))) end })
-    table.insert(steps, made(path, function() return place_link(pilot_path, path) end, fs.unlink))
+    table.insert(steps, changes.made(path, function()
+      return changes.place_link(opts.pilot, path)
+    end, fs.unlink))
   end
   return steps
 end
 
-local function lock(dir)
-  return fs.lock(dir .. "/.lock", { timeout = 60 })
+-- A step during which no other process changes definitions.
+local function locked(dir, step, ...)
+  local held <close>, message, code = fs.lock(dir .. "/.lock", { timeout = 60 })
+  if not held then return nil, message, code end
+  return step(...)
 end
 
---- Is this the name of a temporary file of ours?
-function M.is_leftover(name)
-  return name:match("%.tmp%.%w+$") ~= nil
+-- Everything that must be free, or the flake's own and --force.
+local function check_free(def, dir, opts)
+  local prefix = M.prefix(opts)
+  local ok, message, code = places.check_free(def, dir, prefix, opts.force)
+  if not ok then return nil, message, code end
+  return exports.check(def.exports or {}, dir, def.name, exports.base(prefix, opts.user))
 end
 
--- What a killed registration left: under the lock nobody else's is in use.
-local function sweep(def, dir, prefix)
-  for _, entry in ipairs(fs.list(dir) or {}) do
-    if M.is_leftover(entry) then fs.unlink(dir .. "/" .. entry) end
-  end
-  for _, app in ipairs(def.apps) do
-    local parent, name = (prefix .. app.path):match("^(.*/)([^/]*)$")
-    for _, entry in ipairs(fs.list(parent) or {}) do
-      local path = parent .. entry
-      if entry:sub(1, #name + 5) == name .. ".tmp." and M.what_is_at(path) == "ours" then
-        fs.unlink(path)
-      end
-    end
-  end
+local function write(def, text, dir, opts)
+  local prefix = M.prefix(opts)
+  local ok, message, code = check_free(def, dir, opts)
+  if not ok then return nil, message, code end
+  places.sweep(def, dir, prefix)
+  local old = M.find(def.name, opts)
+  ok, message, code = changes.run(steps_of(def, text, dir, prefix, opts))
+  if not ok then return nil, message, code end
+  drop_old(old, def, dir, prefix)
+  return exports.settle(def.exports or {}, dir, def.name, exports.base(prefix, opts.user),
+    opts.warn)
 end
 
---- Registers a flake. def: {name, engine, image, apps={{path=,target=},…}, doc=definition table}
--- opts: {root, user, force=bool, pilot=path the commands link to}
+-- Whatever refuses a registration does so before anything is changed.
+local function check(def, dir, opts)
+  local ok, message, code = places.check_names(def)
+  if ok and opts.user then ok, message, code = own.may_register(def) end
+  if ok then ok, message, code = fs.mkdir_p(dir) end
+  if ok then ok, message, code = locked(dir, check_free, def, dir, opts) end
+  if not ok then return nil, message, code end
+  return hooks.run("register", { flake = def.name, engine = def.engine, image = def.image,
+    apps = def.apps, definition = def.doc, merged = def.merged or def.doc,
+    exports = exports.paths(def.exports or {}) }, { own = opts.user })
+end
+
+--- Registers a flake. def: {name, engine, image, apps={{path=,target=},…}, doc=definition table,
+-- merged=the doc with the fragments that come with it, files={{from=,to=},…} copied beside it,
+-- exports={{path=,data=},…} for the share directory}
+-- opts: {root, user, force=bool, pilot=path the commands link to, warn=function(text),
+-- prepare=function() called when nothing refuses any more and nothing is written yet; its nil,
+-- message, code stop all}
 -- Returns true, or nil, message, code: EEXIST, EDENIED (by a hook), EUSAGE or of the file system.
 function M.register(def, opts)
-  local ok, message, code = check_names(def)
+  local dir, problem, name = M.dir(opts)
+  if not dir then return nil, problem, name end
+  local ok, message, code = check(def, dir, opts)
+  local text
+  if ok then text, message, code = text_of(def) end
+  if not text then return nil, message, code end
+  if opts.prepare then ok, message, code = opts.prepare() end
   if not ok then return nil, message, code end
-  local dir = M.dir(opts)
-  if not dir then return M.dir(opts) end
-  if opts.user then ok, message, code = own.may_register(def) end
-  if ok then ok, message, code = fs.mkdir_p(dir) end
-  if not ok then return nil, message, code end
-  local held <close>, why, name = lock(dir)
-  if not held then return nil, why, name end
-  local prefix = M.prefix(opts)
-  ok, message, code = check_free(def, dir, prefix, opts.force)
-  if not ok then return nil, message, code end
-  local event = { flake = def.name, engine = def.engine, image = def.image, apps = def.apps,
-    definition = def.doc }
-  ok, message, code = hooks.run("register", event, { own = opts.user })
-  if not ok then return nil, message, code end
-  sweep(def, dir, prefix)
-  local old = M.find(def.name, opts)
-  ok, message, code = all_or_nothing(steps_of(def, dir, prefix, opts.pilot))
-  if not ok then return nil, message, code end
-  drop_old_commands(old, def, dir, prefix)
-  return true
+  return locked(dir, write, def, text, dir, opts)
 end
 
-local function unlink_commands(apps, prefix, force)
+local function check_removable(apps, prefix, force)
   for _, app in ipairs(apps) do
-    local found = M.what_is_at(prefix .. app.path)
-    if found == "foreign" and not force then
+    if places.what_is_at(prefix .. app.path) == "foreign" and not force then
       return nil, ("%s is no flake: it stays (--force removes the definition all the same)")
         :format(prefix .. app.path), "EEXIST"
     end
   end
-  for _, app in ipairs(apps) do
-    if M.what_is_at(prefix .. app.path) == "ours" then
-      local ok, message, code = fs.unlink(prefix .. app.path)
-      if not ok then return nil, message, code end
-    end
-  end
   return true
+end
+
+-- What a broken definition does not tell: the caller must name the command, if there is one.
+local function command_of_broken(name, opts)
+  local prefix = M.prefix(opts)
+  local path = opts.app or "/usr/bin/" .. name
+  local there = places.find_link(name, opts, prefix)
+  if not places.what_is_at(prefix .. path) and there then
+    return nil, ("the command of flake '%s' is %s, not %s"):format(name, there, prefix .. path),
+      "EUSAGE"
+  end
+  return { { path = path } }
+end
+
+local function has_command(flake, path)
+  for _, app in ipairs(flake.apps) do
+    if app.path == path then return true end
+  end
+  return false
 end
 
 -- The flake and its commands; a broken definition can still go with --force.
 local function victim(name, opts)
   local flake, message, code = M.find(name, opts)
-  if flake then return flake.name, flake.apps, flake end
-  if code == "ENOENT" then
-    return nil, ("there is no flake '%s'"):format(name), code
+  if flake and opts.app and not has_command(flake, opts.app) then
+    return nil, ("flake '%s' has no command %s: its first is %s"):format(flake.name, opts.app,
+      flake.apps[1].path), "ENOENT"
   end
+  if flake then return flake.name, flake.apps, flake.image end
+  if code == "ENOENT" then return nil, ("there is no flake '%s'"):format(name), code end
   if not opts.force then return nil, message .. " (--force removes it all the same)", code end
-  return name, { { path = opts.app or "/usr/bin/" .. name } }
+  local apps, problem, problem_code = command_of_broken(name, opts)
+  if not apps then return nil, problem, problem_code end
+  return name, apps
 end
 
---- Removes a flake or the flake of a command. opts: {root, user, force, app=path of the command}
+-- The reverse of write.
+local function erase(flake, apps, dir, opts)
+  local prefix = M.prefix(opts)
+  for _, app in ipairs(apps) do
+    if places.what_is_at(prefix .. app.path) == "ours" then
+      local ok, message, code = fs.unlink(prefix .. app.path)
+      if not ok then return nil, message, code end
+    end
+  end
+  for _, alias in ipairs(aliases_of(dir, flake)) do fs.unlink(dir .. "/" .. alias) end
+  exports.remove(dir, flake, exports.base(prefix, opts.user), opts.warn)
+  local ok, message, code = fs.unlink(("%s/%s.yaml"):format(dir, flake))
+  if not ok and code ~= "ENOENT" then return nil, message, code end
+  ok, message, code = fs.remove_tree(("%s/%s.include"):format(dir, flake))
+  if not ok then return nil, message, code end
+  return fs.remove_tree(("%s/%s.d"):format(dir, flake))
+end
+
+--- Removes a flake or the flake of a command.
+-- opts: {root, user, force, app=path of the command, warn=function(text), prepare=as for register}
 function M.remove(name, opts)
   local dir, problem, problem_code = M.dir(opts)
   if not dir then return nil, problem, problem_code end
-  local flake, apps, loaded = victim(name, opts)
-  if not flake then return nil, apps, loaded end
-  local held <close>, why, lock_code = lock(dir)
-  if not held then return nil, why, lock_code end
-  local event = { flake = flake, apps = apps, image = loaded and loaded.image }
-  local ok, message, code = hooks.run("remove", event, { own = opts.user })
+  local flake, apps, image = victim(name, opts)
+  if not flake then return nil, apps, image end
+  local ok, message, code = locked(dir, check_removable, apps, M.prefix(opts), opts.force)
+  if ok then
+    ok, message, code = hooks.run("remove", { flake = flake, apps = apps, image = image },
+      { own = opts.user })
+  end
+  if ok and opts.prepare then ok, message, code = opts.prepare() end
   if not ok then return nil, message, code end
-  ok, message, code = unlink_commands(apps, M.prefix(opts), opts.force)
-  if not ok then return nil, message, code end
-  for _, alias in ipairs(aliases_of(dir, flake)) do fs.unlink(dir .. "/" .. alias) end
-  ok, message, code = fs.unlink(("%s/%s.yaml"):format(dir, flake))
-  if not ok and code ~= "ENOENT" then return nil, message, code end
-  return fs.remove_tree(("%s/%s.d"):format(dir, flake))
+  return locked(dir, erase, flake, apps, dir, opts)
 end
 
 return M

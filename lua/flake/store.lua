@@ -15,11 +15,16 @@ function M.of(user)
   return setmetatable({ prefix = other and { "sudo", "--user=" .. user, "--" } or {} }, M)
 end
 
---- Runs a tool as the store's user; its output is collected. Returns process.run's result.
-function M:tool(argv, timeout, stderr)
+--- Runs a program as the store's user, with options of process.run. Returns its result.
+function M:run(argv, opts)
   local full = table.move(self.prefix, 1, #self.prefix, 1, {})
   table.move(argv, 1, #argv, #full + 1, full)
-  return process.run(full, { stdin = "null", stdout = "pipe", stderr = stderr or "pipe",
+  return process.run(full, opts)
+end
+
+--- Likewise; its output is collected.
+function M:tool(argv, timeout, stderr)
+  return self:run(argv, { stdin = "null", stdout = "pipe", stderr = stderr or "pipe",
     timeout = timeout, cwd = "/" })
 end
 

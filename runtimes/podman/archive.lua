@@ -101,7 +101,7 @@ function M.record(flake, id)
   local entries = { index, (flake.file:gsub("%.yaml$", ".d")) }
   table.move(flake.files, 1, #flake.files, #entries + 1, entries)
   table.move(flake.archives, 1, #flake.archives, #entries + 1, entries)
-  for i, path in ipairs(entries) do entries[i] = pilot.watch and pilot.watch(path) or path end
+  for i, path in ipairs(entries) do entries[i] = pilot.watch(path) end
   return pilot.record_composed(flake.name, id, entries)
 end
 

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- The containers that flakes have started, as podman tells.
+local fs = require "flake.fs"
 local json = require "dkjson"
 local pilot = require "flake.pilot"
 local podman = require "flake.podman"
@@ -12,6 +13,7 @@ local function row_of(container)
     name = container.Labels["flake-pilot.flake"],
     instance = container.Labels["flake-pilot.instance"],
     id = container.Id,
+    key = container.Labels["flake-pilot.key"],
     status = container.State,
     age = container.StartedAt and math.max(0, os.time() - container.StartedAt),
     pid = running and container.Pid or nil,
@@ -32,16 +34,38 @@ function M.list(flake)
   return rows
 end
 
+-- The locks of instances: who calls one now waits, and starts it anew.
+local function lock(rows)
+  local dir, message, code = pilot.state_dir()
+  if not dir then return nil, message, code end
+  local locks = setmetatable({}, { __close = function(held)
+    for _, one in ipairs(held) do one:unlock() end
+  end })
+  for _, row in ipairs(rows) do
+    local held, why, name
+    if row.key then
+      held, why, name = fs.lock(("%s/%s.lock"):format(dir, row.key), { timeout = 60 })
+      if not held then return nil, why, name end
+      table.insert(locks, held)
+    end
+  end
+  return locks
+end
+
 --- Ends instances: SIGTERM, SIGKILL after ten seconds; the containers are removed.
 -- Returns true, or nil, message, code.
 function M.stop(rows)
   if #rows == 0 then return true end
+  local held <close>, why, name = lock(rows)
+  if not held then return nil, why, name end
   local ids = {}
-  for i, row in ipairs(rows) do ids[i] = row.id end
+  for i, row in ipairs(rows) do
+    ids[i] = row.id
+    if row.key then pilot.forget_instance(row.key) end
+  end
   local gone, message, code = podman.ask("rm", "--force", "--ignore", "--time=10",
     table.unpack(ids))
   if not gone then return nil, message, code end
-  for _, row in ipairs(rows) do pilot.forget_instance(row.name, row.instance) end
   return true
 end
 

@@ -1,14 +1,28 @@
 -- SPDX-License-Identifier: MIT
 -- flake-ctl podman register: from options to a definition of schema version 1.
+local export_find = require "flake.export_find"
 local fs = require "flake.fs"
 local image = require "flake.image"
 local own = require "flake.own"
 local process = require "flake.process"
 local registry = require "flake.registry"
 local yaml = require "flake.yaml"
+local parts = require "shipped.runtimes.podman.register_parts"
 
 local function base(path)
   return path:match("([^/]*)$")
+end
+
+-- The words of --share, each once; nil: none.
+local function share_of(opts)
+  local list, seen = yaml.list {}, {}
+  for _, words in ipairs(opts.share) do
+    for word in words:gmatch("[^,]+") do
+      if not seen[word] then table.insert(list, word) end
+      seen[word] = true
+    end
+  end
+  return #list > 0 and list or nil
 end
 
 -- Definition keys of schema version 1, as `register` of older tools writes them.
@@ -21,6 +35,7 @@ local function definition(opts, apps)
       runas = opts.run_as or yaml.null,
       resume = opts.resume or false,
       attach = opts.attach or false,
+      share = share_of(opts),
       podman = yaml.list(opts.opt),
     },
   }
@@ -30,17 +45,21 @@ local function definition(opts, apps)
     container.path_map = {}
     for _, app in ipairs(apps) do container.path_map[app.path] = { exports = app.target } end
   end
-  return { user_may_override = opts.user_may_override, include = { tar = yaml.null },
+  local doc = { user_may_override = opts.user_may_override, include = { tar = yaml.null },
     container = container }
+  parts.add_keys(opts, doc)
+  return doc
 end
 
 -- What cannot be known to be wrong, but should be said.
 local function warn(opts, ctx)
   local quiet = { stdout = "null", stderr = "null", stdin = "null" }
-  local found = process.run({ "podman", "image", "exists", opts.container }, quiet)
-  if not opts.root and found and found.code == 1 then
-    ctx.err:write(("flake-ctl: warning: image '%s' is not here yet; get it with: "
-      .. "flake-ctl podman pull --uri %s\n"):format(opts.container, opts.container))
+  for _, reference in ipairs(opts.root and {} or parts.references(opts)) do
+    local found = process.run({ "podman", "image", "exists", reference }, quiet)
+    if found and found.code == 1 then
+      ctx.err:write(("flake-ctl: warning: image '%s' is not here yet; get it with: "
+        .. "flake-ctl podman pull --uri %s\n"):format(reference, reference))
+    end
   end
   for _, path in ipairs(opts.user and opts.app or {}) do
     local dir = path:match("^(.*)/")
@@ -88,7 +107,26 @@ local function check(opts)
   if opts.resume and opts.attach then
     return nil, "--resume and --attach exclude each other", "EUSAGE"
   end
-  return check_user(opts)
+  local shared = ("," .. table.concat(opts.share, ",") .. ",")
+  if (opts.resume or opts.attach) and shared:find(",cwd,", 1, true) then
+    return nil, "--share cwd excludes --resume and --attach: an instance is started once and "
+      .. "cannot follow the caller's directory", "EUSAGE"
+  end
+  local ok, message, code = check_user(opts)
+  if not ok then return nil, message, code end
+  return parts.check(opts)
+end
+
+-- Returns as registry.register does.
+local function register(opts, ctx, name, apps)
+  local def = { name = name, engine = "podman", image = opts.container, apps = apps,
+    doc = definition(opts, apps) }
+  local function note(text) ctx.err:write("flake-ctl: warning: ", text, "\n") end
+  local message, code
+  def.exports, message, code = export_find.find(def, opts, opts.run_as, note)
+  if not def.exports then return nil, message, code end
+  return registry.register(def, { root = opts.root, user = opts.user, force = opts.force,
+    pilot = ctx.info.bindir .. "/podman-pilot", warn = note })
 end
 
 --- flake-ctl podman register
@@ -99,13 +137,13 @@ return function(opts, ctx)
   for i, option in ipairs(opts.opt) do opts.opt[i] = option:gsub("^\\", "") end
   local apps = {}
   for i, path in ipairs(opts.app) do apps[i] = { path = path, target = opts.target or path } end
-  local def = { name = opts.name or base(opts.app[1]), engine = "podman", image = opts.container,
-    apps = apps, doc = definition(opts, apps) }
-  ok, message, code = registry.register(def, { root = opts.root, user = opts.user,
-    force = opts.force, pilot = ctx.info.bindir .. "/podman-pilot" })
+  local name = opts.name or base(opts.app[1])
+  local old = registry.find(name, opts)
+  ok, message, code = register(opts, ctx, name, apps)
   if not ok then
     return nil, message, code, (opts.user and OWN_HINTS or HINTS)[code]
   end
   warn(opts, ctx)
+  parts.finish(opts, name, old, ctx)
   return 0
 end

@@ -85,6 +85,24 @@ check "load takes the highest version" podman image exists localhost/ten:1
 run flake-ctl podman load --oci "$T/load/none"
 check "load of nothing is a clear error" err_has "there is no file"
 
+run flake-ctl podman remove --app /no/where/hello
+check "remove wants the command's own path" rc_is 1
+check "nothing is removed by a wrong one" [ -e /usr/bin/hello ]
+tar -C "$T/tree" -c . | podman import -q --change 'ENV used=1' - localhost/used:1 >/dev/null
+run flake-ctl podman register --container localhost/used:1 --app /usr/bin/used --target /bin/true
+podman create --name holder localhost/used:1 /bin/true >/dev/null
+run flake-ctl podman remove --container localhost/used:1
+check "an image in use is not removed" rc_is 1
+check "and its flakes stay" [ -e /usr/bin/used ]
+podman rm holder >/dev/null
+run flake-ctl podman remove --container localhost/used:1
+check "they go with it" [ ! -e /usr/bin/used ]
+run flake-ctl podman register --container "$IMAGE" --app /usr/bin/untagged --target /bin/true
+run flake-ctl podman register --container "$IMAGE:latest" --app /usr/bin/tagged --target /bin/true
+podman save -q --format oci-archive -o "$T/keep.oci" "$IMAGE"
+run flake-ctl podman remove --container "$IMAGE:latest"
+check "remove --container knows the same image by its other name" [ ! -e /usr/bin/untagged -a ! -e /usr/bin/tagged ]
+podman load -q -i "$T/keep.oci" >/dev/null
 run flake-ctl podman remove --container "$REGISTRY/tools/busybox:1.0"
 check "remove --container" rc_is 0
 check "its flakes are gone" [ ! -e /usr/bin/hello ]

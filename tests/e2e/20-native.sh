@@ -14,6 +14,12 @@ check "bytes that are not UTF-8 arrive" cmp -s "$T/got" <(printf '[%s]' $'\xff\x
 long=$(head -c 100000 /dev/zero | tr '\0' x)
 run fprint %s "$long"
 check "an argument of 100 KB arrives" [ "$(wc -c <"$out")" = 100000 ]
+long=$(head -c 100000 /dev/zero | tr '\0' '\377')
+fprint %s "$long" </dev/null >"$T/got"
+check "and one of 100 KB that is no text" [ "$(tr -dc '\377' <"$T/got" | wc -c)" = 100000 ]
+long=$(head -c 131000 /dev/zero | tr '\0' x)
+run fprint %s "$long"
+check "and one of nearly 128 KiB" [ "$(wc -c <"$out")" = 131000 ]
 run fprint '@@x'
 check "@@x is a literal @x" out_is '@x'
 run fprint @inst '%s' hello
@@ -40,6 +46,10 @@ kill -TERM $pid; rc=0; wait $pid || rc=$?
 check "SIGTERM ends an app that does not handle it" rc_is 143
 run bash -c 'timeout 20 bash -c "fsh -c \"yes\" | head -n 1"'
 check "a closed pipe ends it" out_is y
+fsh -c 'echo lost' </dev/null >&- 2>"$err"; rc=$?
+check "a closed stdout" rc_is 0
+run bash -c "timeout 20 fsh -c 'echo to-err >&2; echo to-out' <&- 2>&-"
+check "closed stdin and stderr" out_is to-out
 run fsh -c 'tty'
 check "no terminal without one" out_is "not a tty"
 run flake-ctl podman register --force --container "$IMAGE" --app /usr/bin/fmissing --target /bin/nowhere --opt "--net none"
@@ -81,7 +91,13 @@ check "the app's answer to it is the status" rc_is 7
 
 for i in $(seq 20); do fsh -c "echo $i" </dev/null >"$T/par.$i" 2>"$T/par.err.$i" & pids[i]=$!; done
 good=0
-for i in $(seq 20); do wait "${pids[i]}" && [ "$(cat "$T/par.$i")" = "$i" ] && good=$((good + 1)); done
+for i in $(seq 20); do
+	if wait "${pids[i]}" && [ "$(cat "$T/par.$i")" = "$i" ]; then
+		good=$((good + 1))
+	else
+		sed "s/^/    launch $i: /" "$T/par.err.$i"
+	fi
+done
 check "20 launches in parallel" [ $good = 20 ]
 check "nothing is left of those either" [ -z "$(podman ps -aq)" ]
 
@@ -95,3 +111,9 @@ check "%debug shows the command" err_has "podman run --rm"
 GREETING=hi-there flake fenv /bin/env --opt "--env X=%GREETING"
 GREETING='two words' run fenv
 check "%NAME expands at the call" out_has "X=two words"
+flake fhost /bin/echo --opt "--pid host" --opt "--tty=true" --opt "--env -t"
+run fhost up
+check "options may share the PID namespace and ask for a terminal" out_is up
+flake fsystemd /bin/echo --opt "--systemd=always"
+run fsystemd up
+check "and want to be systemd's" out_is up

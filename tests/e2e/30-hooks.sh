@@ -52,6 +52,48 @@ kill -TERM $pid; rc=0; wait $pid || rc=$?
 check "signals pass through flake-launch" rc_is 3
 rm -rf /etc/flakes/hooks
 
+# Hooks that a user cannot see must not be passed over.
+useradd -m tester 2>/dev/null
+chmod 755 "$T"
+(umask 077 && mkdir -p /etc/flakes/hooks/launch.d)
+echo 'return function() flake.deny("nobody may") end' >/etc/flakes/hooks/launch.d/deny.lua
+run runuser -u tester -- fsh -c 'echo no'
+check "a hook directory that a user cannot read stops the launch" rc_is 126
+check "with the reason" err_has "cannot look for hooks in /etc/flakes/hooks/launch.d: permission denied"
+run runuser -u tester -- flake-ctl explain fsh
+check "explain says so too" err_has "cannot look for hooks"
+chmod -R go+rX /etc/flakes
+run runuser -u tester -- fsh -c 'echo no'
+check "a hook that he can read denies" err_has "nobody may"
+rm -rf /etc/flakes/hooks
+
+# Another user's process gets no secret of the caller, with and without exit hooks.
+echo 'Defaults env_keep += "SECRET_TOKEN"' >/etc/sudoers.d/keep
+printf '#!/bin/sh\nexec env\n' >/usr/local/sbin/podman
+chmod 755 /usr/local/sbin/podman
+printf 'container: {name: %s, runtime: {runas: tester}}\n' "$IMAGE" >/usr/share/flakes/fenvof.yaml
+ln -s /usr/bin/podman-pilot /usr/bin/fenvof
+SECRET_TOKEN=x run fenvof
+check "runas gives a minimal environment" bash -c "grep -q ^USER=tester '$out' && ! grep -q SECRET '$out'"
+mkdir -p /etc/flakes/hooks/exit.d
+echo 'return function() end' >/etc/flakes/hooks/exit.d/nothing.lua
+SECRET_TOKEN=x run fenvof
+check "and so with an exit hook" bash -c "grep -q ^USER=tester '$out' && ! grep -q SECRET '$out'"
+rm -rf /etc/flakes/hooks /etc/sudoers.d/keep /usr/local/sbin/podman /usr/bin/fenvof /usr/share/flakes/fenvof.*
+
+ln -s /usr/bin/fsh /usr/local/bin/fsh2
+run /usr/local/bin/fsh2 -c 'echo linked'
+check "a link to a flake's command is that command" out_is linked
+run fsh2 -c 'echo linked'
+check "also when it is found through PATH" out_is linked
+mkdir -p /etc/flakes/hooks/launch.d
+echo 'return function(event) event.env.HOOKED = "hooked" end' >/etc/flakes/hooks/launch.d/env.lua
+run fsh2 -c 'echo $HOOKED'
+check "and with hooks" out_is hooked
+PILOT_DEBUG=1 run fsh -c true
+check "PILOT_DEBUG shows the command with hooks as well" err_has "+ podman run"
+rm -rf /etc/flakes/hooks /usr/local/bin/fsh2
+
 echo 'return function(event) event.env.OWN = "fsh" end' >/usr/share/flakes/fsh.d/launch.lua
 run fsh -c 'echo $OWN'
 check "a hook of one flake" out_is fsh
@@ -88,6 +130,8 @@ run flake-ctl bwrap register --folder "$T/box" --app /usr/bin/boxed --target /bi
 check "the custom runtime registers" rc_is 0
 run flake-ctl help
 check "help lists it as an engine" bash -c "sed -n '/^Engines:/,/^$/p' '$out' | grep -q bwrap"
+run flake-ctl explain boxed -- a b
+check "explain shows what its driver would run" out_has "bwrap --bind $T/box /"
 if bwrap --bind / / true 2>/dev/null; then
 	run boxed -c 'echo "in the box: $1"; exit 6' sh 'a  b'
 	check "the custom runtime launches" out_is "in the box: a  b"

@@ -20,6 +20,60 @@ run flake-ctl import "$T/garbage"
 check "garbage is no bundle" err_has "$T/garbage"
 rm /usr/share/flakes/fsh.d/10-env.yaml
 
+# Foreign bundles. bundle NAME IMAGE [SAVED]: what an honest export would be, in $T/b.
+bundle() {
+	rm -rf "$T/b" && mkdir -p "$T/b/flake.d" "$T/b/include"
+	podman save -q --format oci-archive -o "$T/b/image" "${3:-$IMAGE}" 2>/dev/null
+	printf 'format: 1\nname: %s\nengine: podman\nimage: %s\napps: [{path: /usr/bin/%s, target: /bin/sh}]\ninclude: []\n' \
+		"$1" "$2" "$1" >"$T/b/bundle.yaml"
+	printf 'container: {name: %s, host_app_path: /usr/bin/%s, target_app_path: /bin/sh}\n' \
+		"$2" "$1" >"$T/b/flake.yaml"
+}
+import_bundle() { tar -C "$T/b" -cf "$T/b.flake" . && run flake-ctl import "$@" "$T/b.flake"; }
+bundle leak "$IMAGE"
+sed -i 's/include: .*/include: [\/x\/y]/' "$T/b/bundle.yaml"
+mkdir -p "$T/b/p/q"
+ln -s ../.. "$T/b/p/q/u"
+ln -s ../p/q/u/../../etc/shadow "$T/b/include/1"
+import_bundle
+check "a bundle with links that lead outside is refused" rc_is 1
+check "and publishes no file of root's" [ ! -e /usr/share/flakes/leak.include -a ! -e /usr/share/flakes/leak.yaml ]
+mkdir -p /etc/flakes/hooks/register.d
+cp doc/examples/hooks/register.d/allowlist.lua /etc/flakes/hooks/register.d
+echo "$IMAGE" >/etc/flakes/allowed-images
+bundle evil "$IMAGE"
+sed -i 's,name: localhost/busybox,name: localhost/evil,' "$T/b/flake.yaml"
+import_bundle
+check "a bundle that runs another image than it says is refused" err_has "says something else than its bundle.yaml"
+bundle evil "$IMAGE"
+echo 'container: {name: localhost/evil}' >"$T/b/flake.d/x.yaml"
+import_bundle
+check "also when a fragment names it" err_has "says something else than its bundle.yaml"
+bundle evil localhost/other
+import_bundle
+check "a bundle whose image would get another name is refused" err_has "image is not of image 'localhost/other'"
+podman tag "$IMAGE" localhost/evil
+bundle evil localhost/evil localhost/evil
+podman rmi localhost/evil >/dev/null
+podman rmi "$IMAGE" >/dev/null
+import_bundle
+check "the allow-list holds for imports" err_has "not on the list of allowed images"
+check "a refused import has loaded no image" bash -c "! podman image exists $IMAGE"
+bundle fsh "$IMAGE"
+cp "$T/fsh.flake" "$T/b.flake"
+run flake-ctl import "$T/b.flake"
+check "nor has one whose flake exists" bash -c "! podman image exists $IMAGE"
+run flake-ctl import --force "$T/fsh.flake"
+check "an honest one is allowed" rc_is 0
+rm -rf /etc/flakes/hooks /etc/flakes/allowed-images /usr/share/flakes/fsh.d/10-env.yaml
+
+# Links of others that only look like ours.
+ln -s auto-pilot /usr/local/bin/fly
+run flake-ctl podman register --force --container "$IMAGE" --app /usr/local/bin/fly
+check "--force replaces no foreign link, whatever it is called" rc_is 1
+check "the link is as it was" [ "$(readlink /usr/local/bin/fly)" = auto-pilot ]
+rm /usr/local/bin/fly
+
 # Interrupted work leaves nothing.
 mkdir -p "$T/int"
 for sig in INT TERM HUP; do
@@ -55,6 +109,27 @@ assert all(f['remedy'] and f['severity'] in ('serious', 'warning') for f in d)"
 check "and its exit status" rc_is 1
 mv "$T/fsh.link" /usr/bin/fsh
 rm /usr/bin/lonely
+
+# A limit in containers.conf makes podman set all, some higher than this machine may give.
+if [ "$(($((16#$(awk '/^CapEff/ {print $2}' /proc/self/status))) >> 24 & 1))" = 1 ]; then
+	skip "limits of containers" "this machine has CAP_SYS_RESOURCE"
+else
+	cp /etc/containers/containers.conf "$T/containers.conf"
+	sed -i 's/^default_ulimits.*/default_ulimits = ["nproc=1024:2048"]/' /etc/containers/containers.conf
+	run fsh -c true
+	launched=$rc
+	run flake-ctl doctor
+	check "doctor sees limits with which no container starts" out_has "podman cannot set the limits of containers"
+	check "which is so" [ "$launched" != 0 ]
+	check "and is serious" rc_is 1
+	remedy=$(sed -n 's/.*remedy: in \[containers\] of [^:]*: //p' "$out")
+	sed -i "s/^default_ulimits.*/$remedy/" /etc/containers/containers.conf
+	run fsh -c 'echo cured'
+	check "its remedy cures them" out_is cured
+	run flake-ctl doctor
+	check "and doctor agrees" bash -c "! grep -q 'limits of containers' '$out'"
+	mv "$T/containers.conf" /etc/containers/containers.conf
+fi
 
 podman tag "$IMAGE" localhost/gone:1
 run flake-ctl podman register --container localhost/gone:1 --app /usr/bin/fgone --target /bin/true --opt "--net none"

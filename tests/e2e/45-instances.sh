@@ -19,6 +19,29 @@ PATH=$T/only run /usr/bin/fres -c 'echo without podman'
 check "a call into a running flake needs no podman" out_is "without podman"
 run flake-ctl explain fres -- -c true
 check "explain shows the one exec" bash -c "grep -q '^crun .* exec ' '$out' && ! grep -q '^podman' '$out'"
+run flake-ctl explain fres -- -c 'echo "explained $1"' sh 'a  b'
+cp "$out" "$T/explained"
+run bash "$T/explained"
+check "what explain prints runs" out_is "explained a  b"
+
+# User, groups, rights and limits in an instance are those of the same flake without one.
+cp -a "$T/tree" "$T/tree.user"
+mkdir -p "$T/tree.user/work"
+printf 'root:x:0:0:root:/:/bin/sh\napp:x:1000:1000::/work:/bin/sh\n' >"$T/tree.user/etc/passwd"
+printf 'app:x:1000:\nmore:x:2000:app\n' >"$T/tree.user/etc/group"
+tar -C "$T/tree.user" -c . | podman import --change 'USER app' --change 'WORKDIR /work' --change 'ENV FOO=bar' - localhost/user >/dev/null 2>&1
+for name in fown fstay; do
+	flake-ctl podman register --force --container localhost/user --app /usr/bin/$name --target /bin/sh \
+		--opt "--net none" --opt "--env X=1" --opt "--hostname h" --opt "--cap-add chown" $([ $name = fown ] || echo --resume)
+done
+facts='id; pwd; env; umask; cat /proc/self/limits; while read -r l; do case $l in Cap*|Seccomp*|NoNew*|Groups*) echo "$l";; esac; done </proc/self/status'
+fown -c "$facts" >"$T/facts.own" </dev/null
+fstay -c "$facts" >"$T/facts.first" </dev/null
+fstay -c "$facts" >"$T/facts.later" </dev/null
+check "user, rights, limits and environment of a first call are as without instance" cmp "$T/facts.own" "$T/facts.first"
+check "and of a later one" cmp "$T/facts.own" "$T/facts.later"
+check "they are those of the image's user" grep -q 'uid=1000(app) gid=1000(app) groups=1000(app),2000(more)' "$T/facts.later"
+flake-ctl podman stop fstay >/dev/null
 
 run fres -c 'echo to-out; echo to-err >&2'
 check "stdout and stderr stay separate" bash -c "[ \"\$(cat '$out')\" = to-out ] && [ \"\$(cat '$err')\" = to-err ]"
@@ -102,7 +125,9 @@ run fres -c 'echo again'
 check "garbage in the state file" out_is again
 check "still one container" [ "$(containers fres)" = 1 ]
 conmon=$(podman inspect --format '{{.State.ConmonPid}}' flake-fres)
-kill -9 "$conmon" "$(sed -n 's/^pid //p' $state/fres.run)"
+pid=$(sed -n 's/^pid //p' $state/fres.run)
+kill -9 "$conmon" "$pid"
+wait_for bash -c "! grep -q '^State:[[:space:]]*[^Z]' /proc/$pid/status 2>/dev/null"
 run fres -c 'echo again'
 check "killed conmon and container" out_is again
 chmod 755 $state
@@ -110,6 +135,29 @@ run fres -c 'echo no'
 check "a state directory that others may read is refused" rc_is 126
 check "with the reason" err_has "$state: it must be yours alone"
 chmod 700 $state
+flake-ctl podman stop --all >/dev/null
+
+# An instance belongs to a definition.
+fres -c 'echo up' >/dev/null </dev/null
+echo 'container: {runtime: {podman: ["--net none", "--env CHANGED=yes"]}}' >/usr/share/flakes/fres.d/10.yaml
+run fres -c 'echo $CHANGED'
+check "a changed definition gets a new instance" out_is yes
+check "in place of the old one" [ "$(containers fres)" = 1 ]
+rm /usr/share/flakes/fres.d/10.yaml
+flake fnamed /bin/sh --resume --opt "--name own-name"
+run fnamed -c 'echo one'
+rm -rf $state
+run fnamed -c 'echo two'
+check "a name among the options breaks nothing" [ "$(cat "$out")" = two -a "$(containers fnamed)" = 1 ]
+for wait in 0 0.02 0.05 0.1 0.2; do
+	flake-ctl podman stop fres >/dev/null 2>&1
+	fres -c 'echo killed' >/dev/null 2>&1 </dev/null & pid=$!
+	sleep $wait
+	kill -9 $pid 2>/dev/null
+	wait $pid 2>/dev/null
+	run fres -c 'echo after'
+	check "kill -9 of the first call after $wait s: the next works" [ "$(cat "$out")" = after -a "$(containers fres)" = 1 ]
+done
 flake-ctl podman stop --all >/dev/null
 
 # The image's own entry point, programs that are not there, an image that is not there.
@@ -152,6 +200,16 @@ wait $second
 run fatt -c 'echo new; exit 4'
 check "after its end a call starts anew, with its own arguments" [ "$rc" = 4 -a "$(cat "$out")" = new ]
 
+printf 'version: 2\nruntime:\n  name: %s\n  instance: attach\n  path_map: {/usr/bin/fone: {exports: /bin/sh}, /usr/bin/fother: {exports: /bin/echo}}\nengine: {pilot: podman, args: ["--net none"]}\n' "$IMAGE" >/usr/share/flakes/fone.yaml
+ln -sf fone.yaml /usr/share/flakes/fother.yaml
+ln -sf /usr/bin/podman-pilot /usr/bin/fone; ln -sf /usr/bin/podman-pilot /usr/bin/fother
+fone -c 'echo up; sleep 5' >"$T/att" 2>&1 </dev/null & pid=$!
+wait_for grep -q up "$T/att"
+run fother another
+check "each command of an attach flake has an application of its own" out_is another
+kill $pid; wait $pid 2>/dev/null
+rm /usr/bin/fone /usr/bin/fother /usr/share/flakes/fone.yaml /usr/share/flakes/fother.yaml
+
 # Hooks, also around instances.
 mkdir -p /etc/flakes/hooks/launch.d /etc/flakes/hooks/exit.d
 echo 'return function(event) event.env.HOOKED = "yes"; table.insert(event.args, "added") end' >/etc/flakes/hooks/launch.d/a.lua
@@ -180,6 +238,17 @@ check "by one exec, without podman" bash -c "grep -q '^crun ' '$out'"
 run runuser -u ann -- flake-ctl podman stop --all
 check "he stops it" out_has "stopped fres"
 runuser -u ann -- podman system migrate >/dev/null 2>&1
+flake fann /bin/sh --run-as ann
+flake fannres /bin/sh --run-as ann --resume
+chmod 700 "$T/into" 2>/dev/null || mkdir -m 700 "$T/into"
+run bash -c "cd '$T/into' && fann -c 'echo from a closed directory'"
+check "another user need not reach the caller's directory" out_is "from a closed directory"
+run bash -c "cd '$T/into' && fannres -c 'echo first' && fannres -c 'echo later'"
+check "nor for an instance" [ "$(tr '\n' ' ' <"$out")" = "first later " ]
+runuser -u ann -- flake-ctl podman stop --all >/dev/null
+run runuser -u ann -- bash -c "mkdir -p /home/ann/gone && cd /home/ann/gone && rmdir /home/ann/gone && fres -c 'echo works'"
+check "a directory that is gone is no obstacle" out_is works
+runuser -u ann -- flake-ctl podman stop --all >/dev/null
 flake fsudo /bin/sh --resume --run-as root
 run runuser -u ann -- fsudo -c 'echo no'
 check "without sudo's leave nobody runs as root" [ "$rc" != 0 -a "$(containers fsudo)" = 0 ]

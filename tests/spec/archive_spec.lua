@@ -94,6 +94,14 @@ def add(name, data=b"x", **kw):
     { "a link over a link", 'add("d", type=tarfile.SYMTYPE, linkname="."); '
       .. 'add("d/../l", type=tarfile.SYMTYPE, linkname="x")' },
     { "a hard link to outside", 'add("h", type=tarfile.LNKTYPE, linkname="../secret")' },
+    { "a link that leaves through another one", 'add("a", type=tarfile.DIRTYPE); '
+      .. 'add("a/b", type=tarfile.SYMTYPE, linkname=".."); '
+      .. 'add("c", type=tarfile.SYMTYPE, linkname="a/b/../secret")' },
+    { "a link that leaves from where a hard link puts it",
+      'add("a/b/l", type=tarfile.SYMTYPE, linkname="../.."); '
+      .. 'add("h", type=tarfile.LNKTYPE, linkname="a/b/l")' },
+    { "a link whose path looks deeper than it is",
+      'add("a/.//l", type=tarfile.SYMTYPE, linkname="../..")' },
     { "a device", 'add("dev", type=tarfile.CHRTYPE, devmajor=1, devminor=3)' },
     { "a file through a link inside",
       'add("real", type=tarfile.DIRTYPE); add("l", type=tarfile.SYMTYPE, linkname="real"); '
@@ -129,6 +137,34 @@ def add(name, data=b"x", **kw):
     assert.are.equal("ELIMIT", code)
     _, _, code = archive.list(dir .. "/x", { max_entries = 2 })
     assert.are.equal("ELIMIT", code)
+  end)
+
+  it("takes a sparse member for as large as it will be", function()
+    assert(process.run({ "truncate", "-s", "1G", dir .. "/in/a" }))
+    assert(process.run({ "tar", "-C", dir .. "/in", "-Scf", dir .. "/x", "a" }))
+    assert.are.equal("ELIMIT", select(3, archive.extract(dir .. "/x", dir .. "/out",
+      { max_size = 1 << 20 })))
+    assert.is_nil(fs.stat(dir .. "/out/a"))
+    assert.are.equal(1 << 30, assert(archive.extract(dir .. "/x", dir .. "/out")).size)
+  end)
+
+  it("keeps names in UTF-8, and other bytes of a tar", function()
+    assert(fs.write(dir .. "/in/\u{fc}\u{1f600}", "x"))
+    for _, format in ipairs { "zip", "tar", "cpio" } do
+      assert(archive.create(dir .. "/x", dir .. "/in", { format = format }))
+      assert(archive.extract(dir .. "/x", dir .. "/out"), format)
+      assert.are.equal("x", fs.read(dir .. "/out/\u{fc}\u{1f600}"), format)
+      assert.are.equal("x", archive.read_file(dir .. "/x", "\u{fc}\u{1f600}"), format)
+      assert(fs.unlink(dir .. "/out/\u{fc}\u{1f600}"))
+    end
+    assert(process.run({ "python3", "-c", [[
+import sys, zipfile
+zipfile.ZipFile(sys.argv[1], "w").writestr("\u00fc", "foreign")]], dir .. "/x" }))
+    assert.are.equal("foreign", archive.read_file(dir .. "/x", "\u{fc}"))
+    assert(fs.write(dir .. "/in/\xff", "y"))
+    assert(archive.create(dir .. "/x", dir .. "/in"))
+    assert(archive.extract(dir .. "/x", dir .. "/out"))
+    assert.are.equal("y", fs.read(dir .. "/out/\xff"))
   end)
 
   it("reports progress, and lets it abort or raise", function()

@@ -89,6 +89,19 @@ describe("flake.fs", function()
     assert.are.equal("EEXIST", select(3, fs.mkdir(dir .. "/a")))
   end)
 
+  it("makes directories of the mode that was asked for, whatever the umask", function()
+    local r = assert(process.run({ "sh", "-c", [[umask 077; exec lua5.4 -e '
+      local fs, dir = require "flake.fs", os.getenv "DIR"
+      assert(fs.mkdir_p(dir .. "/a/b"))
+      assert(fs.mkdir(dir .. "/c"))
+      assert(fs.mkdir(dir .. "/d", 0x1c0))
+      assert(io.open(dir .. "/f", "w"))']] }, { env = { DIR = dir } }))
+    assert.are.equal(0, r.code)
+    local function mode(name) return ("%o"):format(fs.stat(dir .. name).mode) end
+    assert.are.same({ "755", "755", "755", "700", "600" },
+      { mode "/a", mode "/a/b", mode "/c", mode "/d", mode "/f" })
+  end)
+
   it("makes, reads and resolves links", function()
     assert(fs.symlink("target", dir .. "/link"))
     assert.are.equal("target", fs.readlink(dir .. "/link"))

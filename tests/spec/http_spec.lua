@@ -36,6 +36,7 @@ describe("flake.http", function()
   before_each(function()
     fs.unlink(dir .. "/got")
     fs.unlink(dir .. "/got.part")
+    fs.unlink(dir .. "/got.part.tag")
   end)
 
   it("requests over TCP", function()
@@ -104,16 +105,31 @@ describe("flake.http", function()
     assert.are.equal(1048576, assert(download("/redirect")).size)
   end)
 
+  -- Downloads to where a part may be; what the server sent for it, and the file.
+  local function go_on(path, more)
+    local res = assert(download(path, more))
+    assert.is_nil(fs.stat(dir .. "/got.part"))
+    assert.is_nil(fs.stat(dir .. "/got.part.tag"))
+    assert.are.equal(res.size, fs.stat(dir .. "/got").size)
+    return get("/served").body, fs.read(dir .. "/got")
+  end
+
+  local function fresh(path)
+    assert(download(path, { resume = false }))
+    return fs.read(dir .. "/got")
+  end
+
   it("resumes a partial download", function()
-    local res, _, code = download("/cut")
-    assert.is_nil(res)
-    assert.are.equal("EHTTP", code)
-    assert.are.equal(100000, fs.stat(dir .. "/got.part").size)
-    local first
-    res = assert(download("/file", { progress = function(done) first = first or done end }))
-    assert.is_true(first >= 100000)
-    assert.are.equal(1048576, res.size)
-    assert.are.equal(string.char(0, 1, 2), fs.read(dir .. "/got"):sub(1, 3))
+    for _, case in ipairs { { "/cut", "/file" }, { "/cut-dated", "/dated" } } do
+      local whole = fresh(case[2])
+      local res, _, code = download(case[1])
+      assert.is_nil(res)
+      assert.are.equal("EHTTP", code)
+      assert.are.equal(100000, fs.stat(dir .. "/got.part").size)
+      local how, data = go_on(case[2])
+      assert.are.equal("the rest", how)
+      assert.is_true(data == whole)
+    end
   end)
 
   it("starts anew where the server cannot resume, or when told to", function()
@@ -121,12 +137,72 @@ describe("flake.http", function()
     assert.are.equal(1048576, assert(download("/norange")).size)
     download("/cut")
     assert.are.equal(1048576, assert(download("/file", { resume = false })).size)
+    download("/cut")
+    assert.are.equal(1048576, assert(download("/vague")).size)
+  end)
+
+  it("never mixes versions of a file", function()
+    for _, path in ipairs { "/other", "/short", "/careless" } do
+      local whole = fresh(path)
+      download("/cut")
+      local _, data = go_on(path)
+      assert.is_true(data == whole, path)
+    end
+  end)
+
+  it("does not take an old file that is whole for the new one", function()
+    for _, path in ipairs { "/other", "/short" } do
+      local whole = fresh(path)
+      assert(fs.write(dir .. "/got.part", fresh("/file")))
+      assert(fs.write(dir .. "/got.part.tag", '"one"'))
+      local _, data = go_on(path)
+      assert.is_true(data == whole, path)
+      -- What was longer than the file is now, and nobody knows of which version it is.
+      assert(fs.write(dir .. "/got.part", whole .. "more"))
+      _, data = go_on(path)
+      assert.is_true(data == whole, path)
+      assert(fs.write(dir .. "/got.part", whole .. "more"))
+      assert(fs.write(dir .. "/got.part.tag", path == "/other" and '"two"' or '"three"'))
+      _, data = go_on(path)
+      assert.is_true(data == whole, path)
+    end
+  end)
+
+  it("needs to know the version, or a digest, to resume", function()
+    download("/cut-untold")
+    assert.are.equal("all", (go_on("/untold")))
+    local sha256 = assert(download("/untold")).sha256
+    download("/cut-untold")
+    assert.are.equal("the rest", (go_on("/untold", { sha256 = sha256 })))
+    for _, tag in ipairs { "", '"one"\nX: y', ("x"):rep(2000) } do
+      download("/cut")
+      assert(fs.write(dir .. "/got.part.tag", tag))
+      assert.are.equal("all", (go_on("/file")))
+    end
   end)
 
   it("takes a part that is complete already", function()
-    assert(download("/file"))
-    assert(fs.rename(dir .. "/got", dir .. "/got.part"))
+    local data = fresh("/file")
+    assert(fs.write(dir .. "/got.part", data))
+    assert(fs.write(dir .. "/got.part.tag", '"one"'))
     assert.are.equal(1048576, assert(download("/file")).size)
+    assert.is_true(fs.read(dir .. "/got") == data)
+    assert(fs.write(dir .. "/got.part", data))
+    assert(fs.write(dir .. "/got.part.tag", '"one"'))
+    assert.are.equal("ELIMIT", select(3, download("/file", { limit = 1000 })))
+  end)
+
+  it("takes nothing but the file for success", function()
+    for _, path in ipairs { "/choices", "/unchanged" } do
+      local res, message, code = download(path)
+      assert.is_nil(res)
+      assert.matches("HTTP status 30", message)
+      assert.are.equal("EHTTP", code)
+    end
+    assert.are.equal("EHTTP", select(3, http.download { url = "http://localhost/redirect",
+      unix_socket = socket, path = dir .. "/got" }))
+    assert.is_nil(fs.stat(dir .. "/got"))
+    assert.is_nil(fs.stat(dir .. "/got.part"))
   end)
 
   it("refuses a wrong digest and leaves nothing", function()

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
 local fs = require "flake.fs"
+local process = require "flake.process"
 local Place = require "support.place"
 
 describe("flake-ctl", function()
@@ -35,6 +36,15 @@ describe("flake-ctl", function()
       assert.are.equal(2, code, table.concat(args, " "))
       if args[2] or args[1] ~= "podman" then assert.matches("^flake%-ctl: ", err) end
     end
+  end)
+
+  it("does not take definitions that it cannot read for none", function()
+    assert(fs.rmdir(place.flakes))
+    assert.are.equal(0, (place:ctl("list")))
+    place:put("/usr/share/flakes", "no directory")
+    local code, _, err = place:ctl("list")
+    assert.are.equal(1, code)
+    assert.matches("flakes: not a directory", err)
   end)
 
   it("is every command under its own name", function()
@@ -85,7 +95,42 @@ describe("flake-ctl", function()
     assert.are.equal(1, (place:ctl("help", "broken")))
   end)
 
+  it("explains one verb of an engine, and lets executables explain themselves", function()
+    local _, out = place:ctl("help", "podman", "register")
+    assert.matches("^Usage: flake%-ctl podman register", out)
+    assert.is_nil(out:find("podman pull", 1, true))
+    local code, _, err = place:ctl("help", "podman", "nonsense")
+    assert.are.equal(2, code)
+    assert.matches("podman has no verb 'nonsense'", err)
+    place:stand_in("flake-ctl-frob", 'echo "frob: $1"; exit 3')
+    local ctl = (process.getenv("FLAKE_BUILD") or "build") .. "/flake-ctl"
+    local result = process.run({ ctl, "help", "frob" }, { stdout = "pipe" })
+    assert.are.same({ 3, "frob: --help\n" }, { result.code, result.stdout })
+  end)
+
   describe("overrides", function()
+    it("are refused without the parts of a driver, which are named", function()
+      local verb = "{ about = 'It.', run = function() end }"
+      for text, what in pairs {
+        ["return { api = 1 }"] = "the driver has no about text",
+        ["return { api = 1, about = 'x' }"] = "the driver has no commands",
+        ["return { api = 1, about = 'x', commands = { register = " .. verb .. " } }"] =
+          "the driver has no command 'export'",
+        ["return { api = 1, about = 'x', commands = { export = {}, register = " .. verb .. " } }"] =
+          "command 'export' has no run function",
+      } do
+        local file = place:put("/etc/flakes/runtimes/mine.lua", text)
+        for _, args in ipairs { { "mine" }, { "mine", "about" }, { "mine", "x" } } do
+          local code, _, err = place:ctl(table.unpack(args))
+          assert.are.equal(1, code)
+          assert.matches(file .. ": " .. what, err, 1, true)
+        end
+        assert.are.equal(0, (place:ctl("help")))
+      end
+      place:put("/etc/flakes/commands/mine.lua", "return { api = 1 }")
+      assert.matches("the command has no run function", select(3, place:ctl("mine")))
+    end)
+
     it("replace and extend drivers", function()
       place:put("/etc/flakes/runtimes/podman.lua", [[
         local podman = require "shipped.runtimes.podman"
@@ -144,6 +189,15 @@ describe("flake-ctl", function()
     assert.matches("boom", err)
     assert.is_nil(err:find("traceback"))
     assert.matches("traceback", select(3, place:ctl("--debug", "crash")))
+  end)
+
+  it("installs completions that everybody can read", function()
+    place:stand_in("flake-ctl")
+    local r = assert(require("flake.process").run({ "sh", "-c",
+      'umask 077; tests/install-completions flake-ctl "$1"', "sh", place.root .. "/share" }))
+    assert.are.equal(0, r.code)
+    assert.are.equal(420,
+      fs.stat(place.root .. "/share/bash-completion/completions/flake-ctl").mode)
   end)
 
   it("prints completions that name every command and option", function()

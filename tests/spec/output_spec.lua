@@ -22,6 +22,15 @@ describe("flake.output", function()
       { { a = "x,y", b = 'say "hi"' }, { b = "two\nlines" } }, columns, "csv"))
   end)
 
+  it("lets neither control characters of any kind nor broken UTF-8 reach a terminal", function()
+    assert.are.equal("a?b?c??ü", output.printable("a\27b\u{9b}c\x9b\xffü"))
+    assert.are.equal("one two", output.line("one\n\ttwo"))
+  end)
+
+  it("writes JSON that is UTF-8", function()
+    assert.are.equal('["a\u{FFFD}","\u{FFFD}\u{FFFD}ü"]', output.json({ "a\255", "\xc3\xffü" }))
+  end)
+
   it("colours nothing that is no terminal", function()
     assert.are.equal("x", output.colour("x", "red", 99))
   end)

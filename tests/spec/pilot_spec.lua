@@ -62,6 +62,15 @@ container:
     assert.matches("|b$", text)
   end)
 
+  it("raises on a NUL byte in what a hook set", function()
+    for _, change in ipairs { { "env", { A = "b\0c" } }, { "env", { ["A\0"] = "b" } },
+      { "args", { "a\0b" } }, { "instance", "x\0y" } } do
+      local plan = assert(pilot.plan("joe", { "a" }, { root = root, tty = true }))
+      plan[change[1]] = change[2]
+      assert.has_error(function() pilot.compose(plan) end)
+    end
+  end)
+
   it("finds the user's own flake only behind the system's", function()
     local own = root .. "/own"
     write(own .. "/joe.yaml", "container: {name: mine}\n")
@@ -82,6 +91,55 @@ container:
     assert.is_nil(flake)
     assert.matches("nothing%.yaml", message)
     assert.are.equal("ENOENT", code)
+  end)
+
+  describe("remembers", function()
+    local process = require "flake.process"
+
+    before_each(function() process.setenv("FLAKE_ROOT", root) end)
+    after_each(function() process.setenv("FLAKE_ROOT", nil) end)
+
+    it("images that were composed, while their parts are the same", function()
+      local part = root .. "/own/part"
+      write(part, "one")
+      assert.are.equal("localhost/flake-pilot/fjoe_2ex", pilot.composed_name("joe.x"))
+      assert.is_nil(pilot.composed_image("joe"))
+      local missing = root .. "/own/missing"
+      assert(pilot.record_composed("joe", "sha256:1", { pilot.watch(part), pilot.watch(missing) }))
+      assert.are.equal("sha256:1", pilot.composed_image("joe"))
+      write(part, "other")
+      assert.is_nil(pilot.composed_image("joe"))
+      assert(pilot.record_composed("joe", "sha256:2", { pilot.watch(missing) }))
+      assert.are.equal("sha256:2", pilot.composed_image("joe"))
+      write(missing, "here")
+      assert.is_nil(pilot.composed_image("joe"))
+      assert(pilot.record_composed("joe", "sha256:3", {}))
+      assert.are.equal("sha256:3", pilot.composed_image("joe"))
+      assert.has_error(function() pilot.record_composed("joe", "x", { 1 }) end)
+    end)
+
+    it("instances, while they run", function()
+      local dir = assert(pilot.state_dir())
+      assert.is_nil(pilot.instance("joe__one"))
+      local f = assert(io.open("/proc/self/stat"))
+      local start = select(20, f:read("a"):match("%) (.*)"):match(("(%S+) "):rep(20)))
+      f:close()
+      write(dir .. "/joe__one.run", ("id abc\npid %d\nstart %s\n"):format(process.getpid(), start))
+      assert.are.same({ id = "abc", pid = process.getpid() }, pilot.instance("joe__one"))
+      assert.is_nil(pilot.instance("joe"))
+      assert(pilot.forget_instance("joe__one"))
+      assert.is_nil(pilot.instance("joe__one"))
+    end)
+
+    it("nothing where others could have changed it", function()
+      assert(require("flake.fs").chmod(assert(pilot.state_dir()), 493))
+      local dir, message, code = pilot.state_dir()
+      assert.is_nil(dir)
+      assert.matches("must be yours alone", message)
+      assert.are.equal("EPERM", code)
+      assert.is_nil(pilot.composed_image("joe"))
+      assert.are.equal("EPERM", select(3, pilot.record_composed("joe", "x", {})))
+    end)
   end)
 
   it("says where definitions are", function()

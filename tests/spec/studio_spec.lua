@@ -177,7 +177,7 @@ describe("flake-studio", function()
     assert(fs.write(root .. "/src/options.yaml", "{version: 1.0}\n"))
     local code, _, err = run(root, table.unpack(table.move(VALUES, 3, #VALUES, 2, { "init" })))
     assert.are.equal(1, code)
-    assert.matches("options.yaml: write these into it:\n.*license: MIT", err)
+    assert.matches("options.yaml: write these into it: .*license: MIT", err)
     assert.are.same({ "src" }, fs.list(root))
   end)
 

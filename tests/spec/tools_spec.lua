@@ -44,7 +44,43 @@ describe("flake-ctl tools:", function()
       assert.are.equal("[]\n", select(2, place:ctl("list", "--format", "json")))
     end)
 
+    it("names all commands of a flake, the first one first", function()
+      place:ctl("podman", "register", "two", "--container", "img", "--app", "/usr/bin/z",
+        "--app", "/usr/bin/a", "--target", "/")
+      assert.matches("two%s+podman%s+/usr/bin/z,/usr/bin/a", select(2, place:ctl("list")))
+      assert.matches('\ntwo,podman,"/usr/bin/z,/usr/bin/a",/,',
+        select(2, place:ctl("list", "--format", "csv")))
+      local row = json.decode((select(2, place:ctl("list", "--format", "json"))))[2]
+      assert.are.equal("/usr/bin/z", row.app)
+      assert.are.same({ "/usr/bin/z", "/usr/bin/a" }, row.apps)
+    end)
+
+    it("lists what the pilots run, and links that lead nowhere as broken", function()
+      place:put("/etc/sl.yaml", "container: {name: img}")
+      assert(fs.symlink(place.root .. "/etc/sl.yaml", place.flakes .. "/sl.yaml"))
+      assert(fs.symlink("gone.yaml", place.flakes .. "/dangling.yaml"))
+      assert(fs.symlink("loop.yaml", place.flakes .. "/loop.yaml"))
+      local _, out = place:ctl("list")
+      assert.matches("\nsl%s+podman", out)
+      assert.matches("\ndangling%s+broken", out)
+      assert.matches("\nloop%s+broken", out)
+      local code
+      code, out = place:ctl("doctor")
+      assert.are.equal(1, code)
+      assert.matches("dangling%.yaml", out)
+      assert.matches("loop%.yaml", out)
+    end)
+
+    it("says when it cannot read the directory", function()
+      fs.remove_tree(place.flakes)
+      assert.are.equal(0, (place:ctl("list")))
+      assert(fs.symlink("flakes", place.flakes))
+      assert.are.equal(1, (place:ctl("list")))
+    end)
+
     it("lets no control characters through to a terminal", function()
+      place:put("/usr/share/flakes/bad.yaml", 'container: {name: a, host_app_path: "\\e]0;x"}')
+      assert.is_nil((select(3, place:ctl("list"))):find("\27"))
       place:put("/usr/share/flakes/esc.yaml", 'container: {name: "a\\e[31mb"}')
       assert.is_nil((select(2, place:ctl("list"))):find("\27"))
     end)
@@ -71,6 +107,12 @@ describe("flake-ctl tools:", function()
       assert.are.same({ place.flakes .. "/foo.yaml" }, plan.files)
       assert.are.equal(1, #plan.hooks)
       assert.matches("hook ", select(2, place:ctl("explain", "foo")))
+    end)
+
+    it("is valid JSON whatever bytes there are", function()
+      local _, out = place:ctl("explain", "foo", "--format", "json", "--", "a\255b")
+      assert.is_truthy(utf8.len(out))
+      assert.are.equal("a\u{FFFD}b", json.decode(out).args[1])
     end)
 
     it("names what is missing", function()
@@ -146,6 +188,73 @@ describe("flake-ctl tools:", function()
       process.setenv("PATH", "/nonexistent")
       assert.is_truthy(has(select(2, findings()), "podman is not installed"))
     end)
+
+    it("finds a missing command by the name of the flake and of each command", function()
+      place:put("/usr/bin/podman-pilot", "")
+      place:ctl("podman", "register", "two", "--container", "img", "--app", "/usr/bin/a",
+        "--app", "/usr/bin/b", "--target", "/")
+      fs.unlink(place.root .. "/usr/bin/b")
+      for _, name in ipairs { "two", "a", "b" } do
+        assert.is_truthy(has(select(2, findings(name)), "/usr/bin/b"), name)
+      end
+    end)
+
+    it("looks into each directory once", function()
+      assert(fs.symlink("usr/bin", place.root .. "/bin"))
+      fs.symlink("/usr/bin/podman-pilot", place.root .. "/usr/bin/lonely")
+      local count = 0
+      for _, finding in ipairs((select(2, findings()))) do
+        if finding.what:find("lonely", 1, true) then count = count + 1 end
+      end
+      assert.are.equal(1, count)
+    end)
+
+    describe("limits", function()
+      local real_read = fs.read
+      local caps, conf
+
+      local function limits()
+        fs.read = function(path, ...)
+          if path == "/proc/self/status" then return "Name:\tx\nCapEff:\t" .. caps .. "\n" end
+          if path == "/proc/self/limits" then
+            return "Limit\nMax processes   100   unlimited   processes\n"
+              .. "Max open files   1024   4096   files\n"
+          end
+          if path == "/conf" then return conf end
+          return real_read(path, ...)
+        end
+        process.setenv("CONTAINERS_CONF", "/conf")
+        local finding = has(select(2, findings()), "cannot set the limits")
+        process.setenv("CONTAINERS_CONF", nil)
+        fs.read = real_read
+        return finding
+      end
+
+      before_each(function() caps, conf = "0000000000000000", nil end)
+      after_each(function() fs.read = real_read end)
+
+      it("are serious where podman wants more than it may give", function()
+        conf = '[containers]\ndefault_ulimits = [\n "nofile=1024:4097",\n]\n'
+        local finding = limits()
+        assert.are.equal("serious", finding.severity)
+        assert.matches("wants nofile 4097, 4096 are allowed", finding.what)
+        assert.matches('default_ulimits = ["nofile=4096:4096"', finding.remedy, 1, true)
+      end)
+
+      it("are podman's own for root where containers.conf has only some", function()
+        conf = '#default_ulimits = []\ndefault_ulimits = ["nproc=1:2"]\n'
+        assert.are.equal(fs.getuid() == 0, limits() ~= nil)
+      end)
+
+      it("are fine with what containers.conf says, and with CAP_SYS_RESOURCE", function()
+        conf = 'default_ulimits = ["nofile=1024:4096", "nproc=1:2"]\n'
+        assert.is_nil(limits())
+        conf = '#default_ulimits = ["nofile=1024:9999999"]\n'
+        assert.is_nil(limits())
+        caps, conf = "0000000001000000", 'default_ulimits = ["nofile=1024:9999999"]\n'
+        assert.is_nil(limits())
+      end)
+    end)
   end)
 
   -- The launcher becomes another program, so it runs as a process of its own.
@@ -210,14 +319,73 @@ describe("flake-ctl tools:", function()
       local code, _, err = launch()
       assert.are.equal(126, code)
       assert.matches("no engine 'mine'", err)
-      place:put("/etc/flakes/runtimes/mine.lua",
-        "return { api = 1, launch = function(plan) return #plan.args end }")
+      local function driver(more)
+        place:put("/etc/flakes/runtimes/mine.lua", [[
+          local verb = { about = "It.", run = function() end }
+          return { api = 1, about = "Mine.", commands = { register = verb, export = verb },
+            ]] .. more .. " }")
+      end
+      driver("launch = function(plan) return #plan.args end")
       assert.are.equal(2, (launch("a", "b")))
-      place:put("/etc/flakes/runtimes/mine.lua",
-        "return { api = 1, launch = function() return nil, 'sorry' end }")
+      driver("launch = function() return nil, 'sorry' end")
       assert.are.equal(125, (launch()))
-      place:put("/etc/flakes/runtimes/mine.lua", "return { api = 1 }")
+      driver("")
       assert.are.equal(126, (launch()))
+      driver([[launch = function() return 0 end,
+        explain = function(plan) return { "box", plan.image } end]])
+      assert.are.same({ 0, "", "+ box x\n" }, { launch("%debug") })
+      assert.matches("\nbox x\n$", select(2, place:ctl("explain", "foo")))
+      driver("explain = function() return nil, 'not today' end")
+      assert.matches("not today", select(3, place:ctl("explain", "foo")))
+    end)
+
+    it("stops where hooks may be that it cannot see", function()
+      assert(fs.mkdir_p(place.root .. "/etc/flakes/hooks"))
+      for _, kind in ipairs { "launch", "exit" } do
+        -- a link to itself is what root cannot look into either
+        local dir = ("%s/etc/flakes/hooks/%s.d"):format(place.root, kind)
+        assert(fs.symlink(kind .. ".d", dir))
+        local code, _, err = launch()
+        assert.are.equal(126, code)
+        assert.matches("cannot look for hooks: cannot read directory " .. dir, err, 1, true)
+        assert.are.equal(1, (place:ctl("explain", "foo")))
+        assert.matches("cannot look for hooks", select(2, place:ctl("doctor")))
+        fs.unlink(dir)
+      end
+      assert.are.equal(0, (launch()))
+    end)
+
+    it("gives another user's process a minimal environment, with exit hooks too", function()
+      place:put("/usr/share/flakes/foo.yaml",
+        "container: {name: img, runtime: {runas: nobody}}")
+      place:put("/etc/flakes/hooks/exit.d/1.lua", "return function() end")
+      place:stand_in("sudo", "env >" .. place.root .. "/env")
+      process.setenv("SECRET_TOKEN", "secret")
+      assert.are.equal(0, (launch()))
+      process.setenv("SECRET_TOKEN", nil)
+      local text = "\n" .. fs.read(place.root .. "/env")
+      assert.is_nil(text:find("SECRET_TOKEN", 1, true))
+      assert.matches("\nPATH=/usr/local/sbin:", text)
+    end)
+
+    it("finds the flake of a link to a command, and shows the plan for PILOT_DEBUG", function()
+      assert(fs.symlink("/usr/bin/foo", place.root .. "/foo2"))
+      place:put("/foo", fs.read(place.root .. "/foo"):gsub("/usr/bin/foo", place.root .. "/foo2"))
+      place:stand_in("podman", "exit 7")
+      assert.are.equal(7, (launch()))
+      process.setenv("PILOT_DEBUG", "1")
+      local code, _, err = launch()
+      process.setenv("PILOT_DEBUG", nil)
+      assert.are.equal(7, code)
+      assert.matches("^%+ podman run", err)
+    end)
+
+    it("prints what a hook says as one line without control characters", function()
+      place:put("/etc/flakes/hooks/launch.d/1.lua",
+        [[return function() error("a\27[31mb\n\tc\u{9b}d") end]])
+      local _, _, err = launch()
+      assert.matches("a%?%[31mb c%?d\n$", err)
+      assert.are.equal(1, select(2, err:gsub("\n", "")))
     end)
 
     it("says what is missing", function()

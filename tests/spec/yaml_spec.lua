@@ -81,6 +81,30 @@ describe("flake.yaml", function()
       assert.is_true(yaml.is_list(back.l))
     end)
 
+    it("round-trips every number", function()
+      for _, n in ipairs { 1 / 3, 0.1, 123456789.123456789, 2.0 ^ 53, -0.0, 1e300, 5e-324, 1e15,
+        math.maxinteger, math.mininteger } do
+        local back = assert(yaml.load(assert(yaml.dump({ n = n })))).n
+        assert.are.equal(n, back)
+        assert.are.equal(math.type(n), math.type(back))
+      end
+      assert.are.equal("v: 0.1\n", yaml.dump({ v = 0.1 }))
+    end)
+
+    it("round-trips every character, or refuses it", function()
+      for c = 1, 0xffff do
+        local s = "a" .. utf8.char(c) .. "b"
+        local text, message, code = yaml.dump({ [s] = s })
+        if text then
+          assert.are.equal(s, assert(yaml.load(text))[s], ("U+%04X"):format(c))
+        else
+          assert.are.equal("EYAML", code)
+          assert.matches("not UTF%-8", message)
+          assert.is_true(c >= 0xd800 and c < 0xe000, ("U+%04X"):format(c))
+        end
+      end
+    end)
+
     it("puts keys in the given order, the rest sorted behind", function()
       assert.are.equal("z: 1\nb: 1\na: 1\nc: 1\n",
         yaml.dump({ a = 1, b = 1, c = 1, z = 1 }, { order = { "z", "b" } }))
@@ -92,6 +116,7 @@ describe("flake.yaml", function()
       assert.has_error(function() yaml.dump({ f = print }) end)
       assert.has_error(function() yaml.dump({ f = math.huge }) end)
       assert.has_error(function() yaml.dump(loop) end)
+      assert.has_error(function() yaml.dump({ ["a\0b"] = 1 }) end)
     end)
 
     it("refuses bytes that are not UTF-8 with a message", function()

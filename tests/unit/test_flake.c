@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "flake.h"
+#include "fs.h"
 #include "pilot.h"
 #include "util.h"
 
@@ -313,6 +314,24 @@ static void test_unknown_keys(void **state)
 	assert_true(has(&flake.unknown, "container.colour"));
 }
 
+static void test_names_the_fragment(void **state)
+{
+	const struct place *p = *state;
+	cleanup_free char *dir = xasprintf("%s/joe.d", p->dir);
+	cleanup_flake struct flake flake = { 0 }, broken = { 0 };
+	cleanup_error struct error err = { 0 };
+
+	put(p, "joe.yaml", v1);
+	mkdir(dir, 0755);
+	put(p, "joe.d/10.yaml", "\ncontainer:\n  colour: red\nversion: ~\n");
+	assert_int_equal(load(p, "joe", &flake, &err), 0);
+	assert_int_equal(flake.unknown.n, 1);
+	assert_string_equal(path_base(flake.unknown_at.v[0]), "10.yaml:3");
+	put(p, "joe.d/20.yaml", "container:\n  runtime:\n    podman: {no: list}\n");
+	assert_int_equal(load(p, "joe", &broken, &err), -1);
+	assert_non_null(strstr(err.message, "/joe.d/20.yaml:3: 'podman' must be a list"));
+}
+
 static void test_hooks_probe(void **state)
 {
 	const struct place *p = *state;
@@ -324,9 +343,29 @@ static void test_hooks_probe(void **state)
 	put(p, "joe.yaml", v1);
 	mkdir(dir, 0755);
 	assert_int_equal(load(p, "joe", &flake, &err), 0);
-	assert_false(hooks_present(&flake));
+	assert_int_equal(hooks_present(&flake, &err), 0);
 	put(p, "joe.d/launch.lua", "return function() end\n");
-	assert_true(hooks_present(&flake));
+	assert_int_equal(hooks_present(&flake, &err), 1);
+	unsetenv("FLAKE_ROOT");
+}
+
+// A link to itself is what even root cannot look into.
+static void test_hooks_that_cannot_be_seen(void **state)
+{
+	const struct place *p = *state;
+	cleanup_free char *dir = xasprintf("%s/etc/flakes/hooks", p->root);
+	cleanup_free char *launch = xasprintf("%s/launch.d", dir);
+	cleanup_flake struct flake flake = { 0 };
+	cleanup_error struct error err = { 0 };
+
+	setenv("FLAKE_ROOT", p->root, 1);
+	put(p, "joe.yaml", v1);
+	assert_int_equal(load(p, "joe", &flake, &err), 0);
+	assert_int_equal(fs_mkdir_p(dir, 0755, &err), 0);
+	assert_int_equal(symlink("launch.d", launch), 0);
+	assert_int_equal(hooks_present(&flake, &err), -1);
+	assert_int_equal(err.code, ELOOP);
+	assert_non_null(strstr(err.message, launch));
 	unsetenv("FLAKE_ROOT");
 }
 
@@ -348,7 +387,9 @@ int main(void)
 		T(test_missing_and_bad_names),
 		T(test_refuses_what_others_can_write),
 		T(test_unknown_keys),
+		T(test_names_the_fragment),
 		T(test_hooks_probe),
+		T(test_hooks_that_cannot_be_seen),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -40,28 +40,46 @@ static int teardown(void **state)
 static void test_keys(void **state)
 {
 	static const struct {
-		const char *flake, *instance, *key;
+		const char *flake, *instance, *command, *key;
 	} cases[] = {
-		{ "aws", NULL, "aws" },
-		{ "aws", "one", "aws__one" },
-		{ "python3.11", NULL, "python3.11" },
-		{ "a_b", "c", "a_5Fb__c" },
-		{ "a", "_b", "a___5Fb" },
-		{ "a@b", NULL, "a_40b" },
-		{ "c++", "x=y", "c_2B_2B__x_3Dy" },
+		{ "aws", NULL, NULL, "aws" },
+		{ "aws", "one", NULL, "aws__one" },
+		{ "aws", NULL, "aws", "aws____aws" },
+		{ "aws", "one", "aws", "aws__one__aws" },
+		{ "python3.11", NULL, NULL, "python3.11" },
+		{ "a_b", "c", NULL, "a_5Fb__c" },
+		{ "a", "_b", NULL, "a___5Fb" },
+		{ "a@b", NULL, NULL, "a_40b" },
+		{ "c++", "x=y", NULL, "c_2B_2B__x_3Dy" },
 	};
+	cleanup_free char *own = state_name("aws", true), *own_key = state_key(own, NULL, NULL);
+	char longest[65], name[65];
+	cleanup_free char *a = NULL, *b = NULL;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		cleanup_free char *key = state_key(cases[i].flake, cases[i].instance);
+		cleanup_free char *key =
+			state_key(cases[i].flake, cases[i].instance, cases[i].command);
 
 		assert_string_equal(key, cases[i].key);
 	}
+	assert_string_equal(own_key, "_7Eaws");
+	// Long ones stay apart, and are no longer than a file name may be.
+	memset(longest, '_', 64);
+	longest[64] = '\0';
+	strcpy(name, longest);
+	a = state_key(name, longest, NULL);
+	longest[63] = '=';
+	b = state_key(name, longest, NULL);
+	assert_int_equal(strlen(a), STATE_KEY_MAX);
+	assert_int_equal(strlen(b), STATE_KEY_MAX);
+	assert_string_not_equal(a, b);
 }
 
 static void test_start_time(void **state)
 {
 	pid_t pid = fork();
+	siginfo_t info;
 
 	(void)state;
 	if (pid == 0) {
@@ -72,7 +90,7 @@ static void test_start_time(void **state)
 	assert_true(instance_start_time(pid) >= instance_start_time(getpid()));
 	kill(pid, SIGKILL);
 	// A zombie does not run any more.
-	waitid(P_PID, (id_t)pid, NULL, WEXITED | WNOWAIT);
+	waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT);
 	assert_int_equal(instance_start_time(pid), 0);
 	waitpid(pid, NULL, 0);
 	assert_int_equal(instance_start_time(pid), 0);
@@ -83,12 +101,13 @@ static void test_start_time(void **state)
 static void test_saved_and_loaded(void **state)
 {
 	static char id[] = "0123abcd", runtime[] = "/run/my crun",
-		    entry[] = "[[\"/bin/a b\"], null]";
+		    entry[] = "[[\"/bin/a b\"], null]", process[] = "{\"cwd\":\"/\"}";
 	cleanup_error struct error err = { 0 };
 	cleanup_instance struct instance loaded = { 0 };
 	struct instance saved = { .id = id,
 				  .runtime = runtime,
 				  .entry = entry,
+				  .process = process,
 				  .pid = getpid(),
 				  .start = instance_start_time(getpid()) };
 	cleanup_fd int dir = state_open(NULL, &err);
@@ -101,6 +120,7 @@ static void test_saved_and_loaded(void **state)
 	assert_string_equal(loaded.id, id);
 	assert_string_equal(loaded.runtime, runtime);
 	assert_string_equal(loaded.entry, entry);
+	assert_string_equal(loaded.process, process);
 	assert_int_equal(loaded.pid, getpid());
 	instance_forget(dir, "x");
 	instance_free(&loaded);

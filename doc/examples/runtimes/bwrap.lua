@@ -45,8 +45,8 @@ local function remove(opts)
   return 0
 end
 
--- Called by flake-launch with the plan; becomes bubblewrap, or returns nil, message.
-local function launch(plan)
+-- What a plan means for bubblewrap: `flake-ctl explain` and %debug show it.
+local function argv_of(plan)
   local argv = { "bwrap", "--bind", plan.image, "/", "--dev", "/dev", "--proc", "/proc",
     "--tmpfs", "/tmp", "--unshare-all", "--die-with-parent" }
   for name, value in pairs(plan.env) do
@@ -56,7 +56,12 @@ local function launch(plan)
   table.insert(argv, "--")
   table.insert(argv, plan.target)
   table.move(plan.args, 1, #plan.args, #argv + 1, argv)
-  return process.exec(argv)
+  return argv
+end
+
+-- Called by flake-launch with the plan; becomes bubblewrap, or returns nil, message.
+local function launch(plan)
+  return process.exec(argv_of(plan))
 end
 
 return {
@@ -65,6 +70,7 @@ return {
   about = "Applications in a folder, run by bubblewrap",
   type = "ENGINE",
   launch = launch,
+  explain = argv_of,
   commands = {
     register = {
       about = "Make a command of an application in a folder.",

@@ -6,6 +6,7 @@
 local builders = require "flake.build.builders"
 local fs = require "flake.fs"
 local progress = require "flake.progress"
+local places = require "flake.places"
 local registry = require "flake.registry"
 local template = require "flake.build.template"
 local tree = require "flake.build.tree"
@@ -60,7 +61,7 @@ end
 -- What is there may have been changed by hand.
 local function check(facts, path)
   local good = type(facts) == "table" and facts.format == M.format and is_text(facts.name)
-    and is_text(facts.version) and is_text(facts.flake) and registry.check_name(facts.flake)
+    and is_text(facts.version) and is_text(facts.flake) and places.check_name(facts.flake)
     and is_text(facts.engine) and facts.engine:match("^[%w_-]+$") and is_text(facts.depends)
     and facts.depends:match("^[a-z0-9][a-z0-9+.-]+$") and math.type(facts.epoch) == "integer"
   if good then return true end

@@ -2,7 +2,7 @@
 -- What is to be built, from a command line: its verbs, its source, its package options.
 local fs = require "flake.fs"
 local option = require "flake.option"
-local registry = require "flake.registry"
+local places = require "flake.places"
 local source = require "flake.build.source"
 local wizard = require "flake.wizard"
 
@@ -17,7 +17,7 @@ local function check_app(value)
   if not value:match(APP_PATH) or value:find("//", 1, true) then
     return nil, "a packaged command's path has letters, digits and . _ + @ = , - / only"
   end
-  return registry.check_name(value:match("([^/]*)$"))
+  return places.check_name(value:match("([^/]*)$"))
 end
 
 --- Options that are asked for, but are no package options.

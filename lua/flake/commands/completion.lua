@@ -7,10 +7,8 @@ return {
   about = "Print the completion script of a shell.",
   type = "TOOL",
   options = {
-    { name = "shell", positional = true, about = "bash, zsh or fish.", check = function(value)
-      if value == "bash" or value == "zsh" or value == "fish" then return true end
-      return nil, "must be bash, zsh or fish"
-    end },
+    { name = "shell", positional = true, about = "The shell.",
+      choices = { "bash", "zsh", "fish" } },
   },
   run = function(opts, ctx)
     ctx.out:write(complete[opts.shell](complete.commands()))

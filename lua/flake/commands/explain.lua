@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- flake-ctl explain: the plan of a call, from the same C code that the pilots use.
 local hooks = require "flake.hooks"
+local loader = require "flake.loader"
 local output = require "flake.output"
 local pilot = require "flake.pilot"
 local registry = require "flake.registry"
@@ -20,6 +21,38 @@ local function shell_line(argv)
   return table.concat(words, " ")
 end
 
+-- The hooks of a launch, in the order in which they run.
+local function scripts_of(plan)
+  local opts = { own = plan.own, flake_dir = plan.files[1]:gsub("%.yaml$", ".d") }
+  local launch, message, code = hooks.files("launch", opts)
+  if not launch then return nil, message, code end
+  local leave
+  leave, message, code = hooks.files("exit", opts)
+  if not leave then return nil, message, code end
+  return table.move(leave, 1, #leave, #launch + 1, launch)
+end
+
+-- What a driver in Lua would run, as far as it tells.
+local function argv_of_driver(plan)
+  local driver, message, code = loader.load("runtimes", plan.engine)
+  if not driver and message then return nil, message, code end
+  if not driver or not driver.explain then return {} end
+  return driver.explain(plan)
+end
+
+local function print_shell(plan, scripts, out)
+  out:write("# flake ", plan.flake, ", engine ", plan.engine, "\n")
+  for _, file in ipairs(plan.files) do out:write("# from ", file, "\n") end
+  for _, file in ipairs(scripts) do out:write("# hook ", file, " (may change this)\n") end
+  -- What has to be run first: the composing of the image, the start of the instance.
+  for _, argv in ipairs { plan.prepare, plan.start, plan.argv } do
+    if #argv > 0 then out:write(shell_line(argv)) end
+    if argv == plan.argv and plan.process then out:write(" 3<<'EOF'\n", plan.process, "\nEOF") end
+    if #argv > 0 then out:write("\n") end
+  end
+  if #plan.argv == 0 then out:write("# launched by its Lua driver\n") end
+end
+
 local function run(opts, ctx)
   local where, message, code, plan
   if opts.user then
@@ -28,26 +61,17 @@ local function run(opts, ctx)
   end
   plan, message, code = pilot.plan(opts.name, opts.args, where)
   if not plan then return nil, message, code end
-  local dir = plan.files[1]:gsub("%.yaml$", ".d")
-  local scripts = {}
-  for _, kind in ipairs { "launch", "exit" } do
-    for _, file in ipairs(hooks.files(kind, { own = plan.own, flake_dir = dir })) do
-      table.insert(scripts, file)
-    end
-  end
+  local scripts
+  scripts, message, code = scripts_of(plan)
+  if not scripts then return nil, message, code end
+  if #plan.argv == 0 then plan.argv, message, code = argv_of_driver(plan) end
+  if not plan.argv then return nil, message, code end
   if opts.format == "json" then
     plan.hooks = setmetatable(scripts, { __jsontype = "array" })
     ctx.out:write(output.json(plan), "\n")
-    return 0
+  else
+    print_shell(plan, scripts, ctx.out)
   end
-  ctx.out:write("# flake ", plan.flake, ", engine ", plan.engine, "\n")
-  for _, file in ipairs(plan.files) do ctx.out:write("# from ", file, "\n") end
-  for _, file in ipairs(scripts) do ctx.out:write("# hook ", file, " (may change this)\n") end
-  -- What has to be run first: the composing of the image, the start of the instance.
-  for _, argv in ipairs { plan.prepare, plan.start, plan.argv } do
-    if #argv > 0 then ctx.out:write(shell_line(argv), "\n") end
-  end
-  if #plan.argv == 0 then ctx.out:write("# launched by its Lua driver\n") end
   return 0
 end
 

@@ -2,6 +2,7 @@
 -- flake-ctl help [COMMAND]: everything there is, grouped by type.
 local cli = require "flake.cli"
 local loader = require "flake.loader"
+local output = require "flake.output"
 local process = require "flake.process"
 
 local HEADINGS = { { "ENGINE", "Engines" }, { "PACKAGER", "Packagers" }, { "TOOL", "Tools" } }
@@ -32,7 +33,7 @@ local function collect()
   local groups = {}
   local function add(name, about, kind)
     groups[kind] = groups[kind] or {}
-    table.insert(groups[kind], { name = name, about = (about:gsub("%c", "?")) })
+    table.insert(groups[kind], { name = name, about = output.line(about) })
   end
   for _, kind in ipairs { "runtimes", "commands" } do
     for _, name in ipairs(loader.names(kind)) do
@@ -67,27 +68,49 @@ local function print_all(out)
   out:write("\n`flake-ctl help COMMAND` explains one.\n")
 end
 
+local function explain(out, program, command)
+  out:write(cli.parser(program, command):get_help(), "\n")
+  return 0
+end
+
+-- An engine, or a command with verbs.
+local function explain_driver(ctx, name, driver, verb)
+  local program = ("flake-ctl %s %%s"):format(name)
+  if verb then
+    local command = driver.commands[verb]
+    if command then return explain(ctx.out, program:format(verb), command) end
+    return nil, ("%s has no verb '%s'"):format(name, verb), "EUSAGE"
+  end
+  for _, each in ipairs(cli.verbs(driver)) do
+    explain(ctx.out, program:format(each), driver.commands[each])
+    ctx.out:write("\n")
+  end
+  return 0
+end
+
+-- An executable explains itself.
+local function explain_executable(ctx, name)
+  local path = loader.executable(name)
+  if not path then return nil, ("there is no command '%s'"):format(name), "EUSAGE" end
+  ctx.out:flush()
+  return process.exec({ path, "--help" })
+end
+
 local function run(opts, ctx)
-  if not opts.command then
+  local name = opts.command
+  if not name then
     print_all(ctx.out)
     return 0
   end
-  local command, message = loader.load("commands", opts.command)
-  if command and not command.commands then
-    ctx.out:write(cli.parser("flake-ctl " .. opts.command, command):get_help(), "\n")
-    return 0
-  end
-  if message and not command then return nil, message end
-  local driver, why = command, nil
-  if not driver then driver, why = loader.load("runtimes", opts.command) end
-  if not driver then
-    return nil, why or ("there is no command '%s'"):format(opts.command), "EUSAGE"
-  end
-  for _, verb in ipairs(cli.verbs(driver)) do
-    local program = ("flake-ctl %s %s"):format(opts.command, verb)
-    ctx.out:write(cli.parser(program, driver.commands[verb]):get_help(), "\n\n")
-  end
-  return 0
+  local command, message = loader.load("commands", name)
+  if command and command.commands then return explain_driver(ctx, name, command, opts.verb) end
+  if command then return explain(ctx.out, "flake-ctl " .. name, command) end
+  if message then return nil, message end
+  local driver
+  driver, message = loader.load("runtimes", name)
+  if driver then return explain_driver(ctx, name, driver, opts.verb) end
+  if message then return nil, message end
+  return explain_executable(ctx, name)
 end
 
 return {
@@ -96,6 +119,7 @@ return {
   type = "TOOL",
   options = {
     { name = "command", positional = true, optional = true, about = "Command to explain." },
+    { name = "verb", positional = true, optional = true, about = "Only this verb of the command." },
   },
   run = run,
 }

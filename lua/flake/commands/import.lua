@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- flake-ctl import: the counterpart of `podman export --bundle`.
+local cli = require "flake.cli"
 local registry = require "flake.registry"
 
 local function run(opts, ctx)
@@ -19,7 +20,8 @@ return {
   options = {
     { name = "file", positional = true, about = "The bundle." },
     { name = "force", flag = true, about = "Replace a flake that exists; never a foreign file." },
-    { name = "root", metavar = "DIR", about = "Fake root for definitions and command links." },
+    { name = "root", metavar = "DIR", check = cli.absolute_path,
+      about = "Fake root for definitions and command links." },
     { name = "user", flag = true, about = "Into the caller's own flakes, not the system's." },
   },
   run = run,

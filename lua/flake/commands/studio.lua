@@ -23,6 +23,7 @@ return {
   api = 1,
   about = "Make packages of applications in projects",
   type = "TOOL",
+  program = "flake-studio",
   commands = {
     new = {
       about = "Make a project in a directory of its name.",

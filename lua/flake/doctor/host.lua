@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Checks of the host: engine, cgroups, limits, and what rootless podman needs. Each check calls
+-- Checks of the host: engine, cgroups, and what rootless podman needs. Each check calls
 -- add(severity, what, remedy) for what it finds.
 local fs = require "flake.fs"
 local loader = require "flake.loader"
@@ -40,21 +40,10 @@ end
 function M.cgroups(add)
   local controllers = read_line("/sys/fs/cgroup/unified/cgroup.controllers")
   if controllers and controllers ~= "" then
-    add("warning", "cgroup v1 and v2 are mounted together (hybrid), which crun refuses",
+    add("serious", "cgroup v1 and v2 are mounted together (hybrid), which crun refuses",
       "boot with systemd.unified_cgroup_hierarchy=1")
   elseif not fs.stat("/sys/fs/cgroup") then
     add("serious", "/sys/fs/cgroup is missing", "mount the cgroup file system")
-  end
-end
-
--- podman wants to raise the limit of open files; without CAP_SYS_RESOURCE it cannot exceed the
--- hard limit.
-function M.limits(add)
-  for line in io.lines("/proc/self/limits") do
-    local hard = line:match("^Max open files%s+%d+%s+(%d+)")
-    if hard and tonumber(hard) < 1024 then
-      add("warning", ("only %s files may be open"):format(hard), "raise nofile in limits.conf(5)")
-    end
   end
 end
 

@@ -2,6 +2,7 @@
 -- What interrupted or foreign hands left half there: commands without definition and the reverse.
 local fs = require "flake.fs"
 local pilot = require "flake.pilot"
+local places = require "flake.places"
 local registry = require "flake.registry"
 
 local M = {}
@@ -17,8 +18,8 @@ end
 -- What is wrong with a link to a pilot; nil: nothing, or it is none.
 local function link_problem(prefix, path, name, opts)
   local target = fs.readlink(path)
-  if not target or not registry.is_pilot(target) or registry.is_pilot(name) then return nil end
-  if registry.is_leftover(name) then return "leftover" end
+  if not target or not places.is_pilot(target) or places.is_pilot(name) then return nil end
+  if places.is_leftover(name) then return "leftover" end
   if not is_defined(name, opts) then return "no-definition" end
   if not fs.stat(prefix .. target) and not fs.stat(path) then return "dangling" end
 end
@@ -26,7 +27,7 @@ end
 local function missing_commands(found, opts, prefix)
   for _, row in ipairs(registry.list(opts) or {}) do
     for _, app in ipairs(row.apps) do
-      if registry.what_is_at(prefix .. app) ~= "ours" then
+      if places.what_is_at(prefix .. app) ~= "ours" then
         table.insert(found, { kind = "no-command", path = prefix .. app, flake = row.name })
       end
     end
@@ -36,7 +37,7 @@ end
 local function leftovers(found, opts)
   local definitions = registry.dir(opts)
   for _, entry in ipairs(fs.list(definitions) or {}) do
-    if registry.is_leftover(entry) then
+    if places.is_leftover(entry) then
       table.insert(found, { kind = "leftover", path = definitions .. "/" .. entry,
         flake = entry:match("^[^.]*") })
     end
@@ -44,13 +45,13 @@ local function leftovers(found, opts)
 end
 
 --- What is half there: {kind="dangling"|"no-command"|"no-definition"|"leftover", path=, flake=}.
--- opts: as for registry.dir; dirs: directories whose links to pilots are looked at.
-function M.orphans(opts, dirs)
+-- opts: as for registry.dir.
+function M.orphans(opts)
   local found = {}
   local prefix = registry.prefix(opts)
   missing_commands(found, opts, prefix)
   leftovers(found, opts)
-  for _, dir in ipairs(dirs) do
+  for _, dir in ipairs(places.link_dirs(opts, prefix)) do
     for _, entry in ipairs(fs.list(prefix .. dir) or {}) do
       local kind = link_problem(prefix, prefix .. dir .. "/" .. entry, entry, opts)
       if kind then

@@ -3,7 +3,7 @@
 local builders = require "flake.build.builders"
 local fs = require "flake.fs"
 local option = require "flake.option"
-local registry = require "flake.registry"
+local places = require "flake.places"
 local wizard = require "flake.wizard"
 local yaml = require "flake.yaml"
 
@@ -14,7 +14,7 @@ function M.list(builder, ctx)
   local known = builder or builders.choose(ctx.info.prefix_root)
   local list = option.merge(option.package, known and known.options)
   -- The name is the command's as well.
-  list = option.merge(list, { { name = "name", check = registry.check_name } })
+  list = option.merge(list, { { name = "name", check = places.check_name } })
   for _, one in ipairs(list) do
     if one.name == "version" then one.suggest = "1.0.0" end
   end

@@ -2,7 +2,7 @@
 -- A project of flake-studio: where it is, and what its sources say.
 local fs = require "flake.fs"
 local pilot = require "flake.pilot"
-local registry = require "flake.registry"
+local places = require "flake.places"
 
 local M = {}
 M.__index = M
@@ -107,7 +107,7 @@ local function check(flake)
     local ok, why = app_check(app.path)
     if not ok then return nil, ("the command '%s': %s"):format(app.path, why) end
   end
-  return registry.check_name(flake.apps[1].path:match("([^/]*)$"))
+  return places.check_name(flake.apps[1].path:match("([^/]*)$"))
 end
 
 --- The flake that src/flake.yaml and src/flake.d define, named as its first command; its files are

@@ -7,10 +7,14 @@ import threading
 import time
 
 DATA = bytes(range(256)) * 4096
+# Another version of the same size, and a shorter one.
+OTHER = bytes(reversed(DATA))
+SHORT = b"short" * 10000
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    served = "nothing"  # what the last answer of serve() was
 
     def address_string(self):
         return "test"
@@ -30,23 +34,59 @@ class Handler(http.server.BaseHTTPRequestHandler):
         except ConnectionError:
             self.close_connection = True
 
+    def serve(self, data, careful=True, **headers):
+        wanted = self.headers.get("Range")
+        known = self.headers.get("If-Range")
+        versions = (headers.get("ETag"), headers.get("Last_Modified"))
+        if wanted and (known is None or known in versions or not careful):
+            first = int(wanted.split("=")[1].rstrip("-"))
+            if first >= len(data):
+                self.answer(416, Content_Range=f"bytes */{len(data)}")
+            else:
+                Handler.served = "the rest"
+                self.answer(206, data[first:], **headers,
+                            Content_Range=f"bytes {first}-{len(data) - 1}/{len(data)}")
+        else:
+            Handler.served = "all"
+            self.answer(200, data, **headers)
+
+    def cut(self, **headers):
+        self.send_response(200)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.send_header("Content-Length", str(len(DATA)))
+        self.end_headers()
+        self.wfile.write(DATA[:100000])
+        self.close_connection = True
+
     def do_GET(self):
         path = self.path
         if path == "/hello":
             self.answer(200, b"hello", X_Test="  yes ")
+        elif path == "/served":
+            self.answer(200, Handler.served.encode())
         elif path == "/headers":
             self.answer(200, self.headers.get("X-Mine", "").encode())
         elif path == "/file":
-            start = self.headers.get("Range")
-            if start:
-                first = int(start.split("=")[1].rstrip("-"))
-                if first >= len(DATA):
-                    self.answer(416)
-                else:
-                    self.answer(206, DATA[first:],
-                                Content_Range=f"bytes {first}-{len(DATA) - 1}/{len(DATA)}")
-            else:
-                self.answer(200, DATA)
+            self.serve(DATA, ETag='"one"')
+        elif path == "/other":
+            self.serve(OTHER, ETag='"two"')
+        elif path == "/short":
+            self.serve(SHORT, ETag='"three"')
+        elif path == "/careless":
+            self.serve(OTHER, careful=False, ETag='"two"')
+        elif path == "/dated":
+            self.serve(DATA, ETag='W/"weak"', Last_Modified="Tue, 24 Nov 2026 00:00:00 GMT")
+        elif path == "/untold":
+            self.serve(DATA)
+        elif path == "/vague" and self.headers.get("Range"):
+            self.answer(416)
+        elif path == "/vague":
+            self.serve(DATA, ETag='"one"')
+        elif path == "/choices":
+            self.answer(300, b"choose")
+        elif path == "/unchanged":
+            self.answer(304)
         elif path == "/norange":
             self.answer(200, DATA)
         elif path == "/redirect":
@@ -57,11 +97,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             time.sleep(1)
             self.answer(200)
         elif path == "/cut":
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(DATA)))
-            self.end_headers()
-            self.wfile.write(DATA[:100000])
-            self.close_connection = True
+            self.cut(ETag='"one"')
+        elif path == "/cut-dated":
+            self.cut(ETag='W/"weak"', Last_Modified="Tue, 24 Nov 2026 00:00:00 GMT")
+        elif path == "/cut-untold":
+            self.cut()
         else:
             self.answer(404, b"no such page")
 

@@ -83,7 +83,8 @@ end
 function M:run(argv0, ...)
   local out, err = stream(), stream()
   local here = assert(fs.realpath("."))
-  local info = { share = here, lib = here .. "/build", bindir = "/usr/bin", version = "1.2.3",
+  local build = process.getenv("FLAKE_BUILD") or "build"
+  local info = { share = here, lib = here .. "/" .. build, bindir = "/usr/bin", version = "1.2.3",
     prefix_root = self.root, out = out, err = err }
   local code = require("flake.main")(argv0, { ... }, info)
   return code, out.text(), err.text()

@@ -1,0 +1,143 @@
+-- SPDX-License-Identifier: MIT
+-- Which files of the host an image wants: those in /removed of every part, and what /systemfiles of
+-- the lowest part prints. What an image says is believed in nothing: the script runs in the image,
+-- without rights, and which files it gets is decided where they are read (archive.pack_public).
+local archive = require "flake.archive"
+local fs = require "flake.fs"
+local process = require "flake.process"
+local store = require "shipped.runtimes.podman.compose_store"
+
+local M = {}
+
+local LIST_MAX = 8 << 20
+local PATHS_MAX = 20000
+local SECONDS = 20
+
+local function printable(text)
+  return (text:gsub("%c", "?"))
+end
+
+-- Appends the paths of a list to `paths` (array of {kind=, path=}).
+local function read_list(text, kind, source, paths)
+  for line in text:gmatch("[^\n]+") do
+    local path = "/" .. line:gsub("%s+$", ""):gsub("^%./", ""):gsub("/+", "/"):gsub("^/", "")
+    if path:find("%c") or (path .. "/"):find("/%.%.?/") then
+      return nil, ("%s names no path: '%s'"):format(source, printable(line)), "EFLAKE"
+    end
+    if path ~= "/" then table.insert(paths, { kind = kind, path = path }) end
+    if #paths > PATHS_MAX then
+      return nil, ("%s: more than %d files of the host"):format(source, PATHS_MAX), "ELIMIT"
+    end
+  end
+  return true
+end
+
+-- A file of a container that does not run: its text, "" if there is none, or nil, message, code.
+local function read_out(container, path, source, dir)
+  local result, message, code = process.run({ "podman", "cp", container .. ":" .. path, "-" },
+    { stdin = "null", stdout = "pipe", stderr = "pipe", limit = LIST_MAX })
+  if not result then return nil, source .. ": " .. message, code end
+  if result.code ~= 0 then
+    local why = result.stderr:match("[^\n]+") or "podman cp failed"
+    if why:find("no such file", 1, true) or why:find("could not be found", 1, true) then
+      return ""
+    end
+    return nil, ("%s: %s"):format(source, printable(why)), "EENGINE"
+  end
+  local file = dir .. "/list.tar"
+  local ok
+  ok, message, code = fs.write(file, result.stdout, { mode = 384 })
+  local members = ok and archive.list(file, { max_entries = 10 })
+  if ok and not (members and members[1] and members[1].type == "file") then
+    return nil, source .. " is no regular file", "EFLAKE"
+  end
+  if not ok then return nil, message, code end
+  return archive.read_file(file, members[1].path)
+end
+
+-- The output of the script, run with no rights in the image's own root.
+local function run_script(flake, part)
+  local source = "/systemfiles of image " .. part.reference
+  local result, message, code = process.run({ "podman", "run", "--rm", "--pull=never",
+    "--name", store.container_name(flake.name, "run"), "--network=none", "--read-only",
+    "--cap-drop=all", "--security-opt=no-new-privileges", "--user=65534:65534",
+    "--http-proxy=false", "--workdir=/", "--timeout=" .. SECONDS + 10, "--entrypoint=sh",
+    part.id, "/systemfiles" },
+    { stdin = "null", stdout = "pipe", stderr = "pipe", limit = LIST_MAX, timeout = SECONDS })
+  if not result then return nil, source .. ": " .. message, code end
+  if result.timed_out then
+    return nil, ("%s did not end within %d s"):format(source, SECONDS), "ETIMEDOUT"
+  end
+  if result.code ~= 0 then
+    return nil, ("%s failed: %s"):format(source, printable(result.stderr:match("[^\n]+")
+      or "exit status " .. (result.code or 128 + result.signal))), "EENGINE"
+  end
+  return result.stdout, source
+end
+
+local function look_into(flake, part, i)
+  local container = store.container_name(flake.name, i)
+  local made, message, code = process.run({ "podman", "create", "--pull=never", "--name",
+    container, "--network=none", part.id, "/flake-compose" },
+    { stdin = "null", stdout = "null" })
+  if not made then return nil, message, code end
+  if made.code ~= 0 then
+    return nil, ("cannot look into image '%s'"):format(part.reference), "EENGINE"
+  end
+  return container
+end
+
+local function ask_part(flake, parts, i, dir, paths)
+  local part = parts[i]
+  local container, why, name = look_into(flake, part, i)
+  if not container then return nil, why, name end
+  local source = "/removed of image " .. part.reference
+  local text, message, code = read_out(container, "/removed", source, dir)
+  if not text then return nil, message, code end
+  local ok
+  ok, message, code = read_list(text, "removed", source, paths)
+  if not ok or i > 1 then return ok, message, code end
+  text, message, code = read_out(container, "/systemfiles", "/systemfiles of image "
+    .. part.reference, dir)
+  if not text then return nil, message, code end
+  if text == "" then return true end
+  text, source, code = run_script(flake, part)
+  if not text then return nil, source, code end
+  return read_list(text, "system", source, paths)
+end
+
+local function load_cache(file, ids)
+  local text = file and fs.read(file)
+  local first, rest = (text or ""):match("^([^\n]*)\n(.*)$")
+  if first ~= ids then return nil end
+  local paths = {}
+  for kind, path in rest:gmatch("(%l+) ([^\n]*)\n") do
+    table.insert(paths, { kind = kind, path = path })
+  end
+  return paths
+end
+
+--- What the parts want of the host: array of {kind="removed"|"system", path=}, or nil, message,
+-- code. It depends on nothing but the parts, and is remembered.
+function M.paths(flake, parts)
+  if not (flake.base or flake.check_host_dependencies) then return {} end
+  local ids = {}
+  for i, part in ipairs(parts) do ids[i] = part.id end
+  local file, key = store.state_file(flake.name, "hosts"), table.concat(ids, " ")
+  local paths = load_cache(file, key)
+  if paths then return paths end
+  paths = {}
+  local _ <close> = store.workshop(flake.name, {})
+  local temp <close>, why, name = store.temp_dir(flake.name)
+  if not temp then return nil, why, name end
+  for i in ipairs(parts) do
+    local ok, message, code = ask_part(flake, parts, i, temp:path(), paths)
+    if not ok then return nil, message, code end
+  end
+  local lines = { key }
+  for _, entry in ipairs(paths) do table.insert(lines, entry.kind .. " " .. entry.path) end
+  fs.write(file, table.concat(lines, "\n") .. "\n", { mode = 384 })
+  return paths
+end
+
+return M

@@ -1,0 +1,159 @@
+-- SPDX-License-Identifier: MIT
+-- What a composition has in podman's store: images (one name a flake, the key as tag), and, for the
+-- time of the work, containers and names of the parts. Every name is derived from the flake's, so
+-- that what a killed composition left is found again.
+local fs = require "flake.fs"
+local pilot = require "flake.pilot"
+local podman = require "flake.podman"
+local process = require "flake.process"
+
+local M = {}
+
+local QUIET = { stdin = "null", stdout = "null", stderr = "null" }
+
+-- So many parts a killed composition may have had.
+local PARTS_MAX = 16
+
+local function last_part(flake)
+  return pilot.composed_name(flake):match("([^/]*)$")
+end
+
+--- Is the flake's image made of several things?
+function M.is_composed(flake)
+  return flake.engine == "podman" and (flake.base ~= nil or #flake.layers > 0
+    or #flake.include.tar > 0 or #flake.include.path > 0 or flake.check_host_dependencies)
+end
+
+--- A file of the composition in the state directory. '~' is in no name of an instance.
+function M.state_file(flake, suffix)
+  local dir, message, code = pilot.state_dir()
+  if not dir then return nil, message, code end
+  return ("%s/~%s.%s"):format(dir, last_part(flake), suffix)
+end
+
+--- The name that a part has while the image is composed.
+function M.part_name(flake, i)
+  return ("localhost/flake-pilot/part-%s-%d"):format(last_part(flake), i)
+end
+
+--- The name of a container for the time of the work.
+function M.container_name(flake, what)
+  return ("flake-compose-%s-%s"):format(last_part(flake), what)
+end
+
+local function temp_base()
+  return process.getenv("TMPDIR") or "/var/tmp"
+end
+
+local function temp_prefix(flake)
+  return "flake-compose-" .. last_part(flake)
+end
+
+--- A directory for the parts that are no images; removed at <close>.
+function M.temp_dir(flake)
+  return fs.temp_dir({ dir = temp_base(), prefix = temp_prefix(flake) })
+end
+
+local function sweep_files(flake)
+  local prefix = temp_prefix(flake) .. "."
+  for _, name in ipairs(fs.list(temp_base()) or {}) do
+    local path = ("%s/%s"):format(temp_base(), name)
+    if name:sub(1, #prefix) == prefix and #name == #prefix + 6 then
+      local st = fs.lstat(path)
+      if st and st.type == "directory" and st.uid == fs.geteuid() then fs.remove_tree(path) end
+    end
+  end
+end
+
+-- podman build leaves its working containers when it is interrupted; they are called like the
+-- image that they were made from.
+local function sweep_containers(flake)
+  local argv = { "podman", "rm", "--force", "--ignore", "--time", "0",
+    M.container_name(flake, "run") }
+  for i = 1, PARTS_MAX do
+    table.insert(argv, M.container_name(flake, i))
+    table.insert(argv, ("part-%s-%d-working-container"):format(last_part(flake), i))
+  end
+  process.run(argv, QUIET)
+end
+
+local function untag_parts(flake, parts)
+  for i, part in ipairs(parts) do
+    process.run({ "podman", "untag", part.id, M.part_name(flake, i) }, QUIET)
+  end
+end
+
+local swept = {}
+
+--- Cleans up what a killed composition left. The result does it again at <close>, on every path.
+-- parts: array of {id=}; they get their names.
+function M.workshop(flake, parts)
+  if not swept[flake] then
+    sweep_files(flake)
+    sweep_containers(flake)
+    swept[flake] = true
+  end
+  return setmetatable({}, { __close = function()
+    sweep_containers(flake)
+    untag_parts(flake, parts)
+  end })
+end
+
+--- Names the parts for podman build. Returns true, or nil, message, code.
+function M.tag_parts(flake, parts)
+  for i, part in ipairs(parts) do
+    local text, message, code = podman.ask("tag", part.id, M.part_name(flake, i))
+    if not text then return nil, message, code end
+  end
+  return true
+end
+
+--- Path of the file that changes with every image of the store, or nil, message, code.
+function M.index_file()
+  return podman.ask("info", "--format",
+    "{{.Store.GraphRoot}}/{{.Store.GraphDriverName}}-images/images.json")
+end
+
+--- All composed images of the flake: array of {id=, tag=}, or nil, message, code.
+function M.images(flake)
+  local name = pilot.composed_name(flake)
+  local text, message, code = podman.ask("images", "--no-trunc", "--format",
+    "{{.Id}} {{.Repository}} {{.Tag}}", name)
+  if not text then return nil, message, code end
+  local found = {}
+  for id, repository, tag in text:gmatch("(%S+) (%S+) (%S+)") do
+    if repository == name then table.insert(found, { id = id:gsub("^sha256:", ""), tag = tag }) end
+  end
+  return found
+end
+
+--- Removes an image, by id or name; if it is in use it stays, silently. Is it gone?
+function M.remove(image)
+  local result = process.run({ "podman", "rmi", image }, QUIET)
+  return result ~= nil and result.code == 0
+end
+
+--- Removes composed images of the flake but the one of that key; those in use stay, silently.
+-- Returns how many went.
+function M.collect(flake, images, key)
+  local gone = 0
+  for _, image in ipairs(images) do
+    if image.tag ~= key and (image.tag ~= "latest" or not key) then
+      local name = ("%s:%s"):format(pilot.composed_name(flake), image.tag)
+      if M.remove(name) then gone = gone + 1 end
+    end
+  end
+  return gone
+end
+
+--- Removes all composed images of a flake that is gone.
+function M.drop(flake)
+  local file = M.state_file(flake, "hosts")
+  if file then fs.unlink(file) end
+  local images, message, code = M.images(flake)
+  if not images then return nil, message, code end
+  M.collect(flake, images)
+  return true
+end
+
+return M
