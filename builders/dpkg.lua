@@ -53,7 +53,8 @@ local function extended(description)
 end
 
 local function values_of(facts)
-  return { name = facts.name, version = facts.version, depends = facts.depends, url = facts.url,
+  return { name = facts.name, version = facts.version, depends = table.concat(facts.depends, ", "),
+    url = facts.url,
     maintainer = ("%s <%s>"):format(facts.maintainer_name, facts.maintainer_email),
     synopsis = facts.description:match("^[^\n]*"):gsub("%s+$", ""),
     extended = extended(facts.description), license = facts.license, flake = facts.flake,

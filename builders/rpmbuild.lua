@@ -35,7 +35,7 @@ local function body(description)
 end
 
 local function values_of(facts)
-  return { name = facts.name, version = facts.version, depends = facts.depends,
+  return { name = facts.name, version = facts.version, depends = table.concat(facts.depends, ", "),
     url = escape(facts.url), license = escape(facts.license), flake = facts.flake,
     engine = facts.engine,
     summary = escape(facts.description:match("^[^\n]*"):gsub("[%s.]+$", "")),

@@ -159,6 +159,20 @@ flake_package() {
 	dpkg-deb -Zgzip --root-owner-group -b "$dir" "$P/flake/$1.deb" >/dev/null
 }
 
+# A package that flake-ctl build makes of a real image, in two versions. The image goes: the package
+# brings it.
+built_package() {
+	local version
+	podman tag "$IMAGE" localhost/realapp:1
+	for version in 1.0.0 1.1.0; do
+		flake-ctl build --ci --from-oci=localhost/realapp:1 --target_app=/usr/bin/realapp --name=realapp \
+			--version=$version --description="A real application" --maintainer-name=Joe \
+			--maintainer-email=joe@example.org --license=MIT --output "$P/flake" \
+			-- --target /bin/echo --opt "--net none" --opt "--cgroups disabled" || return
+	done
+	podman rmi localhost/realapp:1 >/dev/null
+}
+
 # The engine of the root works as that of the sandbox, on its store.
 engine_for_root() {
 	mkdir -p "$R$FLAKE_SANDBOX/store" "$R$FLAKE_SANDBOX/run"
@@ -174,6 +188,8 @@ debian_root() {
 	local page
 	flake_package demo podman-pilot
 	flake_package other flake-pilot-podman
+	run built_package
+	check "flake-ctl build makes packages for it" rc_is 0
 	run publish "$P/one"
 	check "apt reads our packages" rc_is 0
 	mount -t proc proc "$R/proc"
@@ -225,9 +241,20 @@ debian_root() {
 	[ -z "$engine" ] || check "flake-ctl doctor is content" rc_is 0
 	check "dpkg --verify" [ -z "$(in_root dpkg --verify flake-pilot podman-pilot)" ]
 
+	rm "$R/etc/flakes/hooks/launch.d/site.lua"
+	run in_root apt-get install -y realapp=1.0.0
+	check "a package of flake-ctl build is installed with ours" rc_is 0
+	launches "with the image that the package brought" realapp real "a b"
+	run in_root apt-get install -y realapp
+	check "and upgraded" [ "$rc" = 0 -a "$(in_root dpkg-query -W -f '${Version}' realapp)" = 1.1.0 ]
+	launches "after its upgrade" realapp again
+	run in_root apt-get purge -y realapp
+	check "and purged" [ "$rc" = 0 -a ! -e "$R/usr/bin/realapp" -a ! -e "$R/usr/share/flakes/realapp.yaml" ]
+	[ -z "$engine" ] || check "with its image" [ -z "$(podman images -q --filter reference='localhost/flake-pilot/package-*')" ]
+	check "other flakes' images stay" podman image exists "$IMAGE"
+
 	echo "# changed by the site" >>"$R/etc/flakes/README"
 	echo "vars: {}" >"$R/usr/share/flakes/demo.d/site.yaml"
-	rm "$R/etc/flakes/hooks/launch.d/site.lua"
 	publish "$P/two"
 	run in_root apt-get install -y --only-upgrade flake-pilot podman-pilot
 	check "upgrade" rc_is 0

@@ -55,13 +55,14 @@ local function check_version(value)
 end
 
 local function setup(bundle)
-  local facts, dir = bundle.facts, bundle.dir .. "/makepkg"
+  local facts, dir, depends = bundle.facts, bundle.dir .. "/makepkg", {}
+  for i, package in ipairs(facts.depends) do depends[i] = quote(package) end
   local engine, flake = quote(facts.engine), quote(facts.flake)
   local ok, message, code = fs.mkdir_p(dir)
   if ok then
     ok, message, code = fs.write(dir .. "/PKGBUILD", PKGBUILD:format(quote(facts.name),
       quote(facts.version), quote(facts.description:match("^[^\n]*")), quote(facts.url),
-      quote(facts.license), quote(facts.depends)))
+      quote(facts.license), table.concat(depends, " ")))
   end
   if ok then
     ok, message, code = fs.write(("%s/%s.install"):format(dir, facts.name),

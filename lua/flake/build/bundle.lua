@@ -58,12 +58,19 @@ local function is_text(value)
   return type(value) == "string" and value ~= ""
 end
 
+local function are_packages(list)
+  for _, name in ipairs(type(list) == "table" and list or { false }) do
+    if not is_text(name) or not name:match("^[a-z0-9][a-z0-9+.-]+$") then return false end
+  end
+  return true
+end
+
 -- What is there may have been changed by hand.
 local function check(facts, path)
   local good = type(facts) == "table" and facts.format == M.format and is_text(facts.name)
     and is_text(facts.version) and is_text(facts.flake) and places.check_name(facts.flake)
-    and is_text(facts.engine) and facts.engine:match("^[%w_-]+$") and is_text(facts.depends)
-    and facts.depends:match("^[a-z0-9][a-z0-9+.-]+$") and math.type(facts.epoch) == "integer"
+    and is_text(facts.engine) and facts.engine:match("^[%w_-]+$")
+    and are_packages(facts.depends) and math.type(facts.epoch) == "integer"
   if good then return true end
   return nil, ("%s describes no bundle in format %d"):format(path, M.format), "EYAML"
 end

@@ -129,7 +129,8 @@ local function finish(bundle, job, archives)
   if not time then return nil, image, code end
   facts.flake, facts.engine, facts.image, facts.epoch = job.flake, job.engine, flake.image, time
   facts.image_id = image and image.id
-  facts.depends = job.driver.pilot or "flake-pilot"
+  -- flake-ctl loads the image that the package brings.
+  facts.depends = require("flake.yaml").list { "flake-pilot", job.driver.pilot }
   facts.archives, facts.apps = require("flake.yaml").list(archives), require("flake.yaml").list {}
   for i, app in ipairs(flake.apps) do facts.apps[i] = app.path end
   return bundle:verify()
