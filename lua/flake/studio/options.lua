@@ -55,7 +55,7 @@ function M.ask(list, given, root, ctx)
   if not values then return nil, message, code end
   local problems = option.problems(list, values)
   if #problems > 0 then
-    if not wizard.is_possible() then return nil, table.concat(problems, "\n  "), "EUSAGE" end
+    if not wizard.is_possible() then return nil, table.concat(problems, "; "), "EUSAGE" end
     values, message, code = wizard.ask(list, values)
   end
   return values and plain(list, values), message, code
@@ -78,7 +78,7 @@ function M.read(project, builder, ctx)
         option.variable(one)))
     end
   end
-  if #problems > 0 then return nil, table.concat(problems, "\n  "), "EUSAGE" end
+  if #problems > 0 then return nil, table.concat(problems, "; "), "EUSAGE" end
   return plain(list, values)
 end
 
