@@ -50,13 +50,19 @@ function M.assemble(job, builder, dir, opts, ctx)
   return ok and bundle, message, code
 end
 
--- Makes the packages of a bundle and puts them to the output.
-local function compile(bundle, builder, shop, ctx)
+--- Makes the packages of a bundle and puts them to the output. shop: an open workshop. Returns
+-- their paths, or nil, message, code.
+function M.compile(bundle, builder, shop)
   local ok, message, code = bundle:verify()
-  local files, paths
+  local files
   bundle.work = shop.dir
   if ok then files, message, code = builder.compile(bundle) end
-  if files then paths, message, code = workshop.publish(shop, files) end
+  if not files then return nil, message, code end
+  return workshop.publish(shop, files)
+end
+
+local function compile(bundle, builder, shop, ctx)
+  local paths, message, code = M.compile(bundle, builder, shop)
   if not paths then return nil, message, code end
   for _, path in ipairs(paths) do ctx.out:write(path, "\n") end
   return 0

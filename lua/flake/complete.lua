@@ -15,28 +15,34 @@ local function words_of(options)
   return words
 end
 
+-- An engine, or a command with verbs, which may have a program of its own name.
+local function add_verbs(found, name, driver, words)
+  local verbs = cli.verbs(driver)
+  local program = driver.program or "flake-ctl-" .. name
+  table.insert(found, { path = { name }, about = driver.about, words = words, verbs = verbs,
+    program = program })
+  for _, verb in ipairs(verbs) do
+    local command = driver.commands[verb]
+    table.insert(found, { path = { name, verb }, about = command.about, program = program,
+      options = command.options, words = words_of(command.options) })
+  end
+end
+
 --- All commands with about texts and option words: array of {path={"podman","register"}, about=,
 -- words={…}, options={…}}, sorted.
 function M.commands()
   local found = {}
-  for _, name in ipairs(loader.names("commands")) do
-    local command = loader.load("commands", name)
-    if command then
-      table.insert(found, { path = { name }, about = command.about, options = command.options,
-        words = words_of(command.options), linked = command.type == "PACKAGER" })
-    end
-  end
-  for _, name in ipairs(loader.names("runtimes")) do
-    local driver = loader.load("runtimes", name)
-    local verbs = driver and cli.verbs(driver) or {}
-    if driver then
-      table.insert(found, { path = { name }, about = driver.about, words = { "--help", "--user" },
-        verbs = verbs, linked = true })
-    end
-    for _, verb in ipairs(verbs) do
-      local command = driver.commands[verb]
-      table.insert(found, { path = { name, verb }, about = command.about,
-        options = command.options, words = words_of(command.options) })
+  for _, kind in ipairs { "commands", "runtimes" } do
+    for _, name in ipairs(loader.names(kind)) do
+      local driver = loader.load(kind, name)
+      if driver and driver.commands then
+        add_verbs(found, name, driver, kind == "runtimes" and { "--help", "--user" }
+          or { "--help" })
+      elseif driver then
+        table.insert(found, { path = { name }, about = driver.about, options = driver.options,
+          words = words_of(driver.options),
+          program = driver.type == "PACKAGER" and "flake-ctl-" .. name or nil })
+      end
     end
   end
   return found
@@ -61,11 +67,11 @@ local function words_line(command)
   return table.concat(words, " ")
 end
 
--- flake-ctl, and flake-ctl-NAME of the engines and packagers.
+-- flake-ctl, flake-ctl-NAME of the engines and packagers, and flake-studio.
 local function programs(commands)
   local names = { "flake-ctl" }
   for _, command in ipairs(commands) do
-    if command.linked then table.insert(names, "flake-ctl-" .. command.path[1]) end
+    if command.program and not command.path[2] then table.insert(names, command.program) end
   end
   return table.concat(names, " ")
 end
@@ -85,6 +91,7 @@ _flake_ctl() {
 		[[ ${COMP_WORDS[i]} == [-=]* ]] || line+="${line:+ }${COMP_WORDS[i]}"
 	done
 	case ${COMP_WORDS[0]##*/} in
+	flake-studio) line="studio${line:+ }$line" ;;
 	flake-ctl-*) line="${COMP_WORDS[0]##*flake-ctl-}${line:+ }$line" ;;
 	esac
 	# What can be helped with are the commands themselves.
@@ -172,8 +179,8 @@ function M.fish(commands)
     local name, verb = command.path[1], command.path[2]
     if verb then
       fish_word(add, "flake-ctl", "__fish_seen_subcommand_from " .. name, verb, command.about)
-      fish_word(add, "flake-ctl-" .. name, "__fish_use_subcommand", verb, command.about)
-      fish_options(add, "flake-ctl-" .. name, command)
+      fish_word(add, command.program, "__fish_use_subcommand", verb, command.about)
+      fish_options(add, command.program, command)
     else
       fish_word(add, "flake-ctl", "__fish_use_subcommand", name, command.about)
       fish_word(add, "flake-ctl", "__fish_seen_subcommand_from help", name, command.about)

@@ -142,6 +142,15 @@ local function check_command(path, what, command)
   return true
 end
 
+-- The verbs of a driver.
+local function check_verbs(path, driver)
+  for verb, command in pairs(driver.commands) do
+    local ok, message, code = check_command(path, ("command '%s'"):format(verb), command)
+    if not ok then return nil, message, code end
+  end
+  return true
+end
+
 local function check_runtime(path, driver)
   if type(driver.about) ~= "string" then
     return nil, path .. ": the driver has no about text", "EDRIVER"
@@ -154,11 +163,14 @@ local function check_runtime(path, driver)
       return nil, ("%s: the driver has no command '%s'"):format(path, verb), "EDRIVER"
     end
   end
-  for verb, command in pairs(driver.commands) do
-    local ok, message, code = check_command(path, ("command '%s'"):format(verb), command)
-    if not ok then return nil, message, code end
-  end
-  return true
+  return check_verbs(path, driver)
+end
+
+-- What a command does, or its verbs do.
+local function check_tool(path, driver)
+  if type(driver.commands) ~= "table" then return check_command(path, "the command", driver) end
+  if type(driver.about) == "string" then return check_verbs(path, driver) end
+  return nil, path .. ": the command has no about text", "EDRIVER"
 end
 
 local function check_builder(path, driver)
@@ -186,7 +198,7 @@ local function check_driver(path, driver, kind)
   elseif kind == "builders" then
     ok, message, code = check_builder(path, driver)
   else
-    ok, message, code = check_command(path, "the command", driver)
+    ok, message, code = check_tool(path, driver)
   end
   if not ok then return nil, message, code end
   return driver

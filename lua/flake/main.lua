@@ -20,7 +20,8 @@ end
 
 local function complain(ctx, message, hint)
   local output = require "flake.output"
-  ctx.err:write(output.colour("flake-ctl:", "red", 2), " ", output.line(message), "\n")
+  local program = (ctx.program or "flake-ctl") .. ":"
+  ctx.err:write(output.colour(program, "red", 2), " ", output.line(message), "\n")
   if hint then ctx.err:write("  ", hint, "\n") end
 end
 
@@ -60,13 +61,18 @@ local function run_verb(ctx, program, verb, args)
   return finish(ctx, verb.run(opts, ctx))
 end
 
+-- What stands in front of a verb: a program of an own name is its command.
+local function spelled(ctx, name)
+  return ctx.program or "flake-ctl " .. name
+end
+
 local function print_verbs(ctx, name, driver)
-  ctx.out:write(("Usage: flake-ctl %s VERB [ARGUMENTS]\n\n"):format(name))
+  ctx.out:write(("Usage: %s VERB [ARGUMENTS]\n\n"):format(spelled(ctx, name)))
   ctx.out:write(driver.about, "\n\nVerbs:\n")
   for _, verb in ipairs(require("flake.cli").verbs(driver)) do
     ctx.out:write(("  %-12s %s\n"):format(verb, driver.commands[verb].about))
   end
-  ctx.out:write(("\n`flake-ctl %s VERB --help` explains one.\n"):format(name))
+  ctx.out:write(("\n`%s VERB --help` explains one.\n"):format(spelled(ctx, name)))
 end
 
 -- `NAME --user VERB …` is `NAME VERB --user …`.
@@ -81,7 +87,8 @@ local function move_user_flag(args)
   table.insert(args, 2, "--user")
 end
 
-local function run_runtime(ctx, name, driver, args)
+-- A runtime, or a command with verbs.
+local function run_driver(ctx, name, driver, args)
   move_user_flag(args)
   local verb = table.remove(args, 1)
   if verb == nil then
@@ -98,12 +105,12 @@ local function run_runtime(ctx, name, driver, args)
   end
   local command = driver.commands[verb]
   if not command then
-    local hint = ("see flake-ctl %s --help"):format(name)
+    local hint = ("see %s --help"):format(spelled(ctx, name))
     complain(ctx, ("%s has no verb '%s'"):format(name, verb), hint)
     return 2
   end
   ctx.driver = driver
-  return run_verb(ctx, ("flake-ctl %s %s"):format(name, verb), command, args)
+  return run_verb(ctx, ("%s %s"):format(spelled(ctx, name), verb), command, args)
 end
 
 local function run_executable(ctx, name, args)
@@ -119,11 +126,12 @@ end
 local function dispatch(ctx, args)
   local name = table.remove(args, 1)
   local command, message = loader.load("commands", name)
+  if command and command.commands then return run_driver(ctx, name, command, args) end
   if command then return run_verb(ctx, "flake-ctl " .. name, command, args) end
   if message then return finish(ctx, nil, message) end
   local driver
   driver, message = loader.load("runtimes", name)
-  if driver then return run_runtime(ctx, name, driver, args) end
+  if driver then return run_driver(ctx, name, driver, args) end
   if message then return finish(ctx, nil, message) end
   local code = run_executable(ctx, name, args)
   if code then return code end
@@ -133,6 +141,7 @@ end
 
 local function run(ctx, argv0, args)
   local linked = base(argv0):match("^flake%-ctl%-([%w_-]+)$")
+  if base(argv0) == "flake-studio" then ctx.program, linked = "flake-studio", "studio" end
   local rest, problem = split_globals(args, ctx, linked)
   if not rest then
     complain(ctx, problem, "see flake-ctl --help")

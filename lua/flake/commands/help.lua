@@ -73,7 +73,8 @@ local function explain(out, program, command)
   return 0
 end
 
-local function explain_engine(ctx, name, driver, verb)
+-- An engine, or a command with verbs.
+local function explain_driver(ctx, name, driver, verb)
   local program = ("flake-ctl %s %%s"):format(name)
   if verb then
     local command = driver.commands[verb]
@@ -102,11 +103,12 @@ local function run(opts, ctx)
     return 0
   end
   local command, message = loader.load("commands", name)
+  if command and command.commands then return explain_driver(ctx, name, command, opts.verb) end
   if command then return explain(ctx.out, "flake-ctl " .. name, command) end
   if message then return nil, message end
   local driver
   driver, message = loader.load("runtimes", name)
-  if driver then return explain_engine(ctx, name, driver, opts.verb) end
+  if driver then return explain_driver(ctx, name, driver, opts.verb) end
   if message then return nil, message end
   return explain_executable(ctx, name)
 end
@@ -117,7 +119,7 @@ return {
   type = "TOOL",
   options = {
     { name = "command", positional = true, optional = true, about = "Command to explain." },
-    { name = "verb", positional = true, optional = true, about = "Only this verb of an engine." },
+    { name = "verb", positional = true, optional = true, about = "Only this verb of the command." },
   },
   run = run,
 }
