@@ -80,7 +80,7 @@ local function override(bundle, builder, opts)
     if not value then table.insert(problems, ("%s: %s"):format(one.name, why)) end
     if given and bundle.facts[key] ~= value then bundle.facts[key], changed = value, true end
   end
-  if #problems > 0 then return nil, table.concat(problems, "\n  "), "EUSAGE" end
+  if #problems > 0 then return nil, table.concat(problems, "; "), "EUSAGE" end
   return changed
 end
 

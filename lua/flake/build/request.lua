@@ -120,7 +120,7 @@ function M.values(list, opts, ctx)
 end
 
 local function complain(problems)
-  return nil, table.concat(problems, "\n  "), "EUSAGE"
+  return nil, table.concat(problems, "; "), "EUSAGE"
 end
 
 local function check_apps(opts)
