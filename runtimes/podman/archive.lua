@@ -50,7 +50,7 @@ end
 
 -- The name that the definition says, for whoever looks for it; taken names stay what they are.
 local function offer(place, flake, n, reference, id)
-  local full, mark = references.with_tag(reference), M.name(flake.name, n, "offered")
+  local full, mark = references.with_tag(reference), M.name(flake.state_name, n, "offered")
   local there = id_of(place, reference)
   if there == id or full:find("@", 1, true) then return end
   if there and (there ~= id_of(place, mark) or used_by_others(flake)[full]) then return end
@@ -61,12 +61,12 @@ end
 local function load_one(place, flake, n, path, reference)
   -- The file may go when the image is there; and a copy of the definition may be elsewhere.
   if not fs.stat(path) then
-    local id = id_of(place, M.name(flake.name, n)) or reference and id_of(place, reference)
+    local id = id_of(place, M.name(flake.state_name, n)) or reference and id_of(place, reference)
     if id then return id end
   end
   local image, message, code = oci.of_archive(path)
   if not image then return nil, message, code end
-  local name = M.name(flake.name, n)
+  local name = M.name(flake.state_name, n)
   local old = id_of(place, name)
   if old == image.id then return image.id end
   local ok
@@ -102,14 +102,14 @@ function M.record(flake, id)
   table.move(flake.files, 1, #flake.files, #entries + 1, entries)
   table.move(flake.archives, 1, #flake.archives, #entries + 1, entries)
   for i, path in ipairs(entries) do entries[i] = pilot.watch(path) end
-  return pilot.record_composed(flake.name, id, entries)
+  return pilot.record_composed(flake.state_name, id, entries)
 end
 
 --- One at a time for each flake and user. Returns the lock, or nil, message, code.
 function M.lock(flake)
   local dir, message, code = pilot.state_dir()
   if not dir then return nil, message, code end
-  local key = pilot.composed_name(flake.name):match("([^/]*)$")
+  local key = pilot.composed_name(flake.state_name):match("([^/]*)$")
   -- In short steps: between them an interruption gets through.
   repeat
     local held, why, name = fs.lock(("%s/~%s.archive"):format(dir, key), { timeout = 0.5 })
@@ -135,7 +135,7 @@ function M.pull(flake, place)
       ok, message, code = place:podman({ "pull", "--", reference }, "inherit")
       local id = ok and id_of(place, reference)
       for _, tag in ipairs(id and { "latest", "offered" } or {}) do
-        place:tag(id, M.name(flake.name, n, tag))
+        place:tag(id, M.name(flake.state_name, n, tag))
       end
     end
     if not ok then return nil, message, code end
@@ -152,7 +152,7 @@ end
 function M.release(flake, place)
   local others = ids_of_others(place, flake)
   for n, reference in ipairs(M.references(flake)) do
-    local name, mark = M.name(flake.name, n), M.name(flake.name, n, "offered")
+    local name, mark = M.name(flake.state_name, n), M.name(flake.state_name, n, "offered")
     local id, offered = id_of(place, name), id_of(place, mark)
     if offered and not others[offered] then untag(place, offered, reference) end
     if offered then untag(place, offered, mark) end

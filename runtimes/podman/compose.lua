@@ -17,7 +17,7 @@ local watch = require "shipped.runtimes.podman.compose_watch"
 local ATTEMPTS = 4
 
 local function lock(flake)
-  local file, message, code = store.state_file(flake.name, "lock")
+  local file, message, code = store.state_file(flake.state_name, "lock")
   if not file then return nil, message, code end
   -- In short steps: between them an interruption gets through.
   repeat
@@ -35,7 +35,7 @@ local function look(flake)
   job.parts, message, code = parts.find(flake)
   if job.parts then job.paths, message, code = host.paths(flake, job.parts) end
   if job.paths then job.state, message, code = watch.take(flake, job.parts, job.paths) end
-  if job.state then job.images, message, code = store.images(flake.name) end
+  if job.state then job.images, message, code = store.images(flake.state_name) end
   if not job.images then return nil, message, code end
   return job
 end
@@ -49,7 +49,7 @@ end
 local function record(job, id)
   if not id then return nil, ("the image of '%s' has vanished"):format(job.flake.name), "ENOENT" end
   local entries = table.move(job.state.entries, 1, #job.state.entries, 2, { job.index })
-  local ok, message, code = pilot.record_composed(job.flake.name, id, entries)
+  local ok, message, code = pilot.record_composed(job.flake.state_name, id, entries)
   return ok and id, message, code
 end
 
@@ -59,7 +59,7 @@ local function make(job, opts, ctx, attempt)
   end
   local ok, message, code = build(job, opts, ctx)
   if not ok or attempt < ATTEMPTS then return ok, message, code end
-  job.images, message, code = store.images(job.flake.name)
+  job.images, message, code = store.images(job.flake.state_name)
   if not job.images then return nil, message, code end
   return record(job, image_of(job))
 end
@@ -78,7 +78,7 @@ local function compose(flake, opts, ctx)
       if old then store.remove(old) end
     else
       -- What collecting does to the store must be seen too.
-      if store.collect(flake.name, job.images, job.state.key) == 0 or attempt == ATTEMPTS then
+      if store.collect(flake.state_name, job.images, job.state.key) == 0 or attempt == ATTEMPTS then
         return record(job, id)
       end
     end
@@ -97,7 +97,7 @@ end
 
 -- Returns the id of the image that is launched, or nil, message, code.
 local function make_ready(flake, opts, ctx)
-  local id = not opts.force and pilot.composed_image(flake.name)
+  local id = not opts.force and pilot.composed_image(flake.state_name)
   if id then return id end
   local ids, message, code = {}, nil, nil
   if #flake.archives > 0 then ids, message, code = load_archives(flake, ctx) end

@@ -19,10 +19,11 @@ function Recipe:line(...)
   table.insert(self.lines, (string.format(...)))
 end
 
--- A place in the Containerfile for any text.
+-- A place in the Containerfile for any text. ENV of an image wins over ARG: so the name has part of
+-- the key, which no image can know, for it depends on the image's id.
 function Recipe:arg(text)
   self.count = self.count + 1
-  local name = "FLAKE_PILOT_" .. self.count
+  local name = ("FLAKE_PILOT_%s_%d"):format(self.key, self.count)
   table.insert(self.options, ("--build-arg=%s=%s"):format(name, text))
   self:line("ARG %s", name)
   return ("${%s}"):format(name)
@@ -175,8 +176,8 @@ end
 
 local function write_recipe(recipe, job, opts, ctx)
   local flake, parts = job.flake, job.parts
-  recipe:line("FROM %s", store.part_name(flake.name, 1))
-  for i = 2, #parts do recipe:line("COPY --from=%s / /", store.part_name(flake.name, i)) end
+  recipe:line("FROM %s", store.part_name(flake.state_name, 1))
+  for i = 2, #parts do recipe:line("COPY --from=%s / /", store.part_name(flake.state_name, i)) end
   local ok, message, code = add_host_files(recipe, job, opts, ctx)
   if ok then ok, message, code = add_tars(recipe, flake) end
   if ok then ok, message, code = add_paths(recipe, flake) end
@@ -189,7 +190,7 @@ local function write_recipe(recipe, job, opts, ctx)
 end
 
 local function run_build(recipe, job)
-  local name, key = pilot.composed_name(job.flake.name), job.state.key
+  local name, key = pilot.composed_name(job.flake.state_name), job.state.key
   local argv = { "podman", "build", "--quiet", "--pull=never", "--network=none", "--layers=false",
     "--cap-drop=all", "--file=" .. recipe.aside .. "/Containerfile",
     "--ignorefile=" .. recipe.aside .. "/ignore" }
@@ -211,14 +212,14 @@ end
 --- Builds the image of a job (compose.lua) under its key.
 -- Returns true, or nil, message, code; leaves nothing behind but the image.
 return function(job, opts, ctx)
-  local _ <close> = store.workshop(job.flake.name, job.parts)
-  local temp <close>, why, name = store.temp_dir(job.flake.name)
+  local _ <close> = store.workshop(job.flake.state_name, job.parts)
+  local temp <close>, why, name = store.temp_dir(job.flake.state_name)
   if not temp then return nil, why, name end
   local recipe = setmetatable({ dir = temp:path() .. "/context", aside = temp:path(), lines = {},
-    options = {}, count = 0 }, Recipe)
+    options = {}, count = 0, key = job.state.key:sub(1, 16) }, Recipe)
   local ok, message, code = fs.mkdir(recipe.dir)
   if ok then ok, message, code = write_recipe(recipe, job, opts, ctx) end
-  if ok then ok, message, code = store.tag_parts(job.flake.name, job.parts) end
+  if ok then ok, message, code = store.tag_parts(job.flake.state_name, job.parts) end
   if ok then ok, message, code = run_build(recipe, job) end
   return ok, message, code
 end

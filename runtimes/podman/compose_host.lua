@@ -59,7 +59,7 @@ end
 local function run_script(flake, part)
   local source = "/systemfiles of image " .. part.reference
   local result, message, code = process.run({ "podman", "run", "--rm", "--pull=never",
-    "--name", store.container_name(flake.name, "run"), "--network=none", "--read-only",
+    "--name", store.container_name(flake.state_name, "run"), "--network=none", "--read-only",
     "--cap-drop=all", "--security-opt=no-new-privileges", "--user=65534:65534",
     "--http-proxy=false", "--workdir=/", "--timeout=" .. SECONDS + 10, "--entrypoint=sh",
     part.id, "/systemfiles" },
@@ -76,7 +76,7 @@ local function run_script(flake, part)
 end
 
 local function look_into(flake, part, i)
-  local container = store.container_name(flake.name, i)
+  local container = store.container_name(flake.state_name, i)
   local made, message, code = process.run({ "podman", "create", "--pull=never", "--name",
     container, "--network=none", part.id, "/flake-compose" },
     { stdin = "null", stdout = "null" })
@@ -123,12 +123,12 @@ function M.paths(flake, parts)
   if not (flake.base or flake.check_host_dependencies) then return {} end
   local ids = {}
   for i, part in ipairs(parts) do ids[i] = part.id end
-  local file, key = store.state_file(flake.name, "hosts"), table.concat(ids, " ")
+  local file, key = store.state_file(flake.state_name, "hosts"), table.concat(ids, " ")
   local paths = load_cache(file, key)
   if paths then return paths end
   paths = {}
-  local _ <close> = store.workshop(flake.name, {})
-  local temp <close>, why, name = store.temp_dir(flake.name)
+  local _ <close> = store.workshop(flake.state_name, {})
+  local temp <close>, why, name = store.temp_dir(flake.state_name)
   if not temp then return nil, why, name end
   for i in ipairs(parts) do
     local ok, message, code = ask_part(flake, parts, i, temp:path(), paths)

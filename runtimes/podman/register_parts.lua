@@ -85,7 +85,7 @@ function M.finish(opts, name, old, ctx)
   local flake = registry.find(name, opts)
   if not flake then return end
   if not store.is_composed(flake) then
-    if old and store.is_composed(old) then store.drop(name) end
+    if old and store.is_composed(old) then store.drop(old.state_name) end
     return
   end
   local me = fs.user(fs.geteuid())

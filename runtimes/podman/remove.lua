@@ -53,8 +53,8 @@ end
 
 -- Composed images of the caller and of those whom the flake runs as.
 local function drop_composed(flake)
-  composed.drop(flake.name)
-  local name = pilot.composed_name(flake.name)
+  composed.drop(flake.state_name)
+  local name = pilot.composed_name(flake.state_name)
   for _, user in ipairs(references.users(flake)) do
     local place = user and store.of(user)
     local other = place and #place.prefix > 0

@@ -405,11 +405,11 @@ if [ $rc = 0 ]; then
 	echo mine | as_tim tee /home/tim/data/f >/dev/null
 	run as_tim flake-ctl podman register --user --container localhost/delta --base localhost/base --layer localhost/layer \
 		--app /home/tim/bin/own --target /bin/cat --include-path data --opt "--net none"
-	check "register --user composes at once" [ "$(as_tim podman images -q localhost/flake-pilot/fown | sort -u | wc -l)" = 1 ]
+	check "register --user composes at once" [ "$(as_tim podman images -q localhost/flake-pilot/f_7eown | sort -u | wc -l)" = 1 ]
 	run as_tim /home/tim/bin/own /home/tim/data/f
 	check "an own flake with base, layer and include" out_is mine
 	run as_tim flake-ctl podman remove --user --app /home/tim/bin/own
-	check "remove --user takes the image along" [ -z "$(as_tim podman images -q localhost/flake-pilot/fown)" ]
+	check "remove --user takes the image along" [ -z "$(as_tim podman images -q localhost/flake-pilot/f_7eown)" ]
 	check "nothing is left in his store" [ -z "$(as_tim podman ps -aq --external)" ]
 	PATHS="['$T/private']" define fpriv /bin/ls "name: localhost/base"
 	run as_tim fpriv
