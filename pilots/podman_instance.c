@@ -185,19 +185,18 @@ static int record(const struct plan *plan, const struct place *place, struct ins
 	return instance_save(place->dir, place->key, instance, err);
 }
 
+// What podman is asked of a container.
+#define FACTS                                                                                      \
+	"{{.State.Running}} {{.State.Pid}} {{.Id}} {{index .Config.Labels \"" LABEL_DEFINITION     \
+	"\"}}"
+
 // Is there a container although we know of none (our state was wiped, podman was killed)? One of
 // the same definition that runs is taken over, any other is removed. Returns 1 if it was taken
 // over.
 static int adopt(const struct plan *plan, const struct place *place, struct error *err)
 {
-	const char *const inspect[] = { "podman",
-					"container",
-					"inspect",
-					"--format",
-					"{{.State.Running}} {{.State.Pid}} {{.Id}} "
-					"{{index .Config.Labels \"" LABEL_DEFINITION "\"}}",
-					place->container,
-					NULL };
+	const char *const inspect[] = { "podman", "container",	    "inspect", "--format",
+					FACTS,	  place->container, NULL };
 	const char *const remove[] = {
 		"podman", "rm", "--force", "--ignore", place->container, NULL
 	};
