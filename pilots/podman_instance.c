@@ -186,9 +186,8 @@ static int record(const struct plan *plan, const struct place *place, struct ins
 }
 
 // What podman is asked of a container.
-#define FACTS                                                                                      \
-	"{{.State.Running}} {{.State.Pid}} {{.Id}} {{index .Config.Labels \"" LABEL_DEFINITION     \
-	"\"}}"
+static const char facts[] = "{{.State.Running}} {{.State.Pid}} {{.Id}} "
+			    "{{index .Config.Labels \"" LABEL_DEFINITION "\"}}";
 
 // Is there a container although we know of none (our state was wiped, podman was killed)? One of
 // the same definition that runs is taken over, any other is removed. Returns 1 if it was taken
@@ -196,7 +195,7 @@ static int record(const struct plan *plan, const struct place *place, struct ins
 static int adopt(const struct plan *plan, const struct place *place, struct error *err)
 {
 	const char *const inspect[] = { "podman", "container",	    "inspect", "--format",
-					FACTS,	  place->container, NULL };
+					facts,	  place->container, NULL };
 	const char *const remove[] = {
 		"podman", "rm", "--force", "--ignore", place->container, NULL
 	};
