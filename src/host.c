@@ -137,7 +137,9 @@ static void raise_interrupt(lua_State *L, lua_Debug *ar)
 {
 	(void)ar;
 	lua_sethook(L, NULL, 0, 0);
-	luaL_error(L, "interrupted");
+	// Not luaL_error: where our code was says nothing to the caller.
+	lua_pushliteral(L, "interrupted");
+	lua_error(L);
 }
 
 // As in lua.c: the error is raised by a hook at the next instruction, so that everything that is

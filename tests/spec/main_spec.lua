@@ -191,6 +191,14 @@ describe("flake-ctl", function()
     assert.matches("traceback", select(3, place:ctl("--debug", "crash")))
   end)
 
+  it("says that it was interrupted, and nothing of where", function()
+    place:stand_in("podman", "kill -INT $PPID; sleep 0.2")
+    local build = process.getenv("FLAKE_BUILD") or "build"
+    local r = assert(process.run({ build .. "/flake-ctl", "podman", "pull", "--uri", "x" },
+      { stdout = "null", stderr = "pipe" }))
+    assert.are.equal("flake-ctl: interrupted\n", r.stderr)
+  end)
+
   it("installs completions that everybody can read", function()
     place:stand_in("flake-ctl")
     local r = assert(require("flake.process").run({ "sh", "-c",
