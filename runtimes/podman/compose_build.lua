@@ -19,10 +19,11 @@ function Recipe:line(...)
   table.insert(self.lines, (string.format(...)))
 end
 
--- A place in the Containerfile for any text.
+-- A place in the Containerfile for any text. ENV of an image wins over ARG: so the name has part of
+-- the key, which no image can know, for it depends on the image's id.
 function Recipe:arg(text)
   self.count = self.count + 1
-  local name = "FLAKE_PILOT_" .. self.count
+  local name = ("FLAKE_PILOT_%s_%d"):format(self.key, self.count)
   table.insert(self.options, ("--build-arg=%s=%s"):format(name, text))
   self:line("ARG %s", name)
   return ("${%s}"):format(name)
@@ -215,7 +216,7 @@ return function(job, opts, ctx)
   local temp <close>, why, name = store.temp_dir(job.flake.name)
   if not temp then return nil, why, name end
   local recipe = setmetatable({ dir = temp:path() .. "/context", aside = temp:path(), lines = {},
-    options = {}, count = 0 }, Recipe)
+    options = {}, count = 0, key = job.state.key:sub(1, 16) }, Recipe)
   local ok, message, code = fs.mkdir(recipe.dir)
   if ok then ok, message, code = write_recipe(recipe, job, opts, ctx) end
   if ok then ok, message, code = store.tag_parts(job.flake.name, job.parts) end
