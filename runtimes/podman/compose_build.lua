@@ -34,7 +34,7 @@ function Recipe:option(text)
   table.insert(self.options, text)
 end
 
--- Which files of the host were taken, and which not.
+-- Which files of the host were taken, and which not. Sets job.tag.
 local function report(job, kinds, opts, ctx)
   for i, entry in ipairs(job.paths) do
     local kind = kinds[i]
@@ -44,6 +44,7 @@ local function report(job, kinds, opts, ctx)
       return nil, ("flake '%s' needs %s of this host: %s"):format(job.flake.name, entry.path, why),
         "EFLAKE"
     elseif bad then
+      if entry.kind == "system" then job.tag = job.state.key .. store.LENIENT end
       ctx.err:write(("flake-ctl: warning: flake '%s' goes without %s of this host: %s\n")
         :format(job.flake.name, entry.path, why))
     end
@@ -212,14 +213,14 @@ local function write_recipe(recipe, job, opts, ctx)
 end
 
 local function run_build(recipe, job)
-  local name, key = pilot.composed_name(job.flake.name), job.state.key
+  local name = pilot.composed_name(job.flake.name)
   local argv = { "podman", "build", "--quiet", "--pull=never", "--network=none", "--layers=false",
     "--cap-drop=all", "--file=" .. recipe.aside .. "/Containerfile",
     "--ignorefile=" .. recipe.aside .. "/ignore" }
   table.move(recipe.options, 1, #recipe.options, #argv + 1, argv)
   for _, option in ipairs { "--label=flake-pilot.composed=" .. job.flake.name,
-    "--label=flake-pilot.key=" .. key, ("--tag=%s:%s"):format(name, key), "--tag=" .. name,
-    recipe.dir } do
+    "--label=flake-pilot.key=" .. job.state.key,
+    ("--tag=%s:%s"):format(name, job.tag or job.state.key), "--tag=" .. name, recipe.dir } do
     table.insert(argv, option)
   end
   local result, message, code = process.run(argv, { stdin = "null", stdout = "null" })

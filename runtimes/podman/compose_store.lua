@@ -9,6 +9,9 @@ local process = require "flake.process"
 
 local M = {}
 
+-- End of the tag of an image that goes without files that the host has not.
+M.LENIENT = "-lenient"
+
 local QUIET = { stdin = "null", stdout = "null", stderr = "null" }
 
 -- So many parts a killed composition may have had.
@@ -137,12 +140,12 @@ function M.remove(image)
   return result ~= nil and result.code == 0
 end
 
---- Removes composed images of the flake but the one of that key; those in use stay, silently.
+--- Removes composed images of the flake but the one of that tag; those in use stay, silently.
 -- Returns how many went.
-function M.collect(flake, images, key)
+function M.collect(flake, images, tag)
   local gone = 0
   for _, image in ipairs(images) do
-    if image.tag ~= key and (image.tag ~= "latest" or not key) then
+    if image.tag ~= tag and (image.tag ~= "latest" or not tag) then
       local name = ("%s:%s"):format(pilot.composed_name(flake), image.tag)
       if M.remove(name) then gone = gone + 1 end
     end

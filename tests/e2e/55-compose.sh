@@ -214,6 +214,10 @@ check "and cannot get any" grep -qx 'system /probe/nnp-1' $state/~ffevil.hosts
 check "it writes nothing, sees no host, has no network" bash -c "! grep -qE 'probe/(wrote|host-file|run|net)' $state/~ffevil.hosts"
 run fevil %ignore_sync_error -c 'echo all the same'
 check "%ignore_sync_error launches all the same" out_is 'all the same'
+run fevil -c true
+check "and holds for that call only" bash -c "[ $rc = 125 ] && grep -q 'needs /probe/' '$err'"
+run fevil %ignore_sync_error -c 'echo again'
+check "for the next that asks there is the image" bash -c "[ '$(cat "$out")' = again -a $(composed fevil) = 1 ]"
 flake-ctl podman remove --app /usr/bin/fevil
 printf 'trap "" TERM\nwhile :; do sleep 1; done\n' >"$evil/systemfiles"
 image localhost/evil "$evil"

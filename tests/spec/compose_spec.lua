@@ -194,6 +194,23 @@ ADD ["part-3.tar", "/"]
     assert.are.equal(1, (place:ctl("podman", "compose", "nobody")))
   end)
 
+  it("makes an image without files of the host for no call but those that ask", function()
+    place:put("/inspect.json", ids("{}", "{}"))
+    place:stand_in("podman", PODMAN:gsub('"cp "%*%)', '"cp flake-compose-fjoe-1:/systemfiles")\n'
+      .. '\tmkdir -p s && echo x >s/systemfiles; tar -C s -cf - systemfiles ;;\n'
+      .. '"run "*) echo /not/there/at/all ;;\n%0'))
+    define()
+    assert.are.equal(1, (compose()))
+    local code, id = compose("--ignore-missing")
+    assert.are.equal(0, code)
+    assert.is_nil(pilot.composed_image("joe"))
+    local again, _, err = compose()
+    assert.are.equal(1, again)
+    assert.matches("needs /not/there/at/all of this host", err)
+    assert.are.equal(id, select(2, compose("--ignore-missing")))
+    assert.are.equal(1, #calls("build"))
+  end)
+
   it("notices a definition that takes the place of another", function()
     define()
     compose()
