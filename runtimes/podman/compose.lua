@@ -82,6 +82,8 @@ local function compose(flake, opts, ctx)
       if not id or attempt == ATTEMPTS then return id, message, code end
       if old then store.remove(old) end
     else
+      -- Without record the next call looks again, and collects.
+      if opts.keep_old then return id end
       -- What collecting does to the store must be seen too.
       if store.collect(flake.name, job.images, job.tag) == 0 or attempt == ATTEMPTS then
         return record(job, id)

@@ -211,6 +211,18 @@ ADD ["part-3.tar", "/"]
     assert.are.equal(1, #calls("build"))
   end)
 
+  it("leaves old images if asked to, and no record, so that the next call removes them", function()
+    place:put("/data/f", "one")
+    define("  base_container: base\ninclude: {path: [" .. place.root .. "/data]}\n")
+    compose()
+    place:put("/data/f", "other")
+    assert.are.equal(0, (compose("--keep-old")))
+    assert.is_nil(pilot.composed_image("joe"))
+    assert.are.equal(0, #calls("rmi"))
+    assert.are.equal(0, (compose()))
+    assert.are.same({ 2, 1 }, { #calls("build"), #calls("rmi") })
+  end)
+
   it("notices a definition that takes the place of another", function()
     define()
     compose()
