@@ -122,6 +122,8 @@ return {
         { name = "force", flag = true, about = "Make it anew, though nothing has changed." },
         { name = "ignore-missing", flag = true,
           about = "Go without files that the image wants and the host has not." },
+        { name = "keep-old", flag = true,
+          about = "Leave images that are out of date, for the next time to remove." },
         USER,
       },
       run = verb "compose",

@@ -70,14 +70,9 @@ function M.keep_name(qualified)
   return ("localhost/flake-pilot-keep/%s:%s"):format(path:gsub("_+%f[/\0]", ""), tag)
 end
 
-local function composed(flake)
-  return flake.base ~= nil or #flake.layers + #flake.include.tar + #flake.include.path > 0
-end
-
---- The programs that the image alone must have for a flake; empty where it is only a part.
-function M.targets(name, flake)
+--- The programs that a flake runs, each once.
+function M.targets(flake)
   local targets, seen = {}, {}
-  if composed(flake) or M.with_tag(flake.image) ~= M.with_tag(name) then return targets end
   for _, app in ipairs(flake.apps) do
     local target = app.target or app.path
     if not seen[target] then table.insert(targets, target) end

@@ -26,7 +26,7 @@ local function lock(flake)
   until false
 end
 
--- Looks at everything, once. Returns a job {parts, paths, state, index, images}.
+-- Looks at everything, once. Returns a job {parts, paths, state, index, images, tag}.
 local function look(flake)
   local index, message, code = store.index_file()
   if not index then return nil, message, code end
@@ -40,15 +40,20 @@ local function look(flake)
   return job
 end
 
-local function image_of(job)
-  for _, image in ipairs(job.images) do
-    if image.tag == job.state.key then return image.id end
-  end
+-- An image without files that the host has not is for calls only that ask for it. Sets job.tag.
+local function image_of(job, opts)
+  local ids, lenient = {}, job.state.key .. store.LENIENT
+  for _, image in ipairs(job.images) do ids[image.tag] = image.id end
+  job.tag = job.state.key
+  if opts.ignore_missing and not ids[job.tag] and ids[lenient] then job.tag = lenient end
+  return ids[job.tag]
 end
 
 local function record(job, id)
   if not id then return nil, ("the image of '%s' has vanished"):format(job.flake.name), "ENOENT" end
   local entries = table.move(job.state.entries, 1, #job.state.entries, 2, { job.index })
+  -- No stamp looks like that: the record holds for no other call.
+  if job.tag ~= job.state.key then table.insert(entries, 1, "lenient -") end
   local ok, message, code = pilot.record_composed(job.flake.state_name, id, entries)
   return ok and id, message, code
 end
@@ -61,7 +66,7 @@ local function make(job, opts, ctx, attempt)
   if not ok or attempt < ATTEMPTS then return ok, message, code end
   job.images, message, code = store.images(job.flake.state_name)
   if not job.images then return nil, message, code end
-  return record(job, image_of(job))
+  return record(job, image_of(job, opts))
 end
 
 -- After a build everything is looked at once more, so that the record holds only what was there
@@ -70,15 +75,17 @@ local function compose(flake, opts, ctx)
   for attempt = 1, ATTEMPTS do
     local job, message, code = look(flake)
     if not job then return nil, message, code end
-    local id, old = image_of(job), nil
+    local id, old = image_of(job, opts), nil
     if opts.force and attempt == 1 then id, old = nil, id end
     if not id then
       id, message, code = make(job, opts, ctx, attempt)
       if not id or attempt == ATTEMPTS then return id, message, code end
       if old then store.remove(old) end
     else
+      -- Without record the next call looks again, and collects.
+      if opts.keep_old then return id end
       -- What collecting does to the store must be seen too.
-      if store.collect(flake.state_name, job.images, job.state.key) == 0 or attempt == ATTEMPTS then
+      if store.collect(flake.state_name, job.images, job.tag) == 0 or attempt == ATTEMPTS then
         return record(job, id)
       end
     end

@@ -9,8 +9,9 @@ local podman = require "flake.podman"
 local process = require "flake.process"
 local store = require "shipped.runtimes.podman.compose_store"
 
--- Links in images where /usr is merged: a directory of an archive must not replace them.
-local MERGED = { "bin", "sbin", "lib", "lib32", "lib64", "libx32" }
+-- Links in images where /usr is merged: a directory of an archive or part must not replace them.
+local MERGED = { "bin", "sbin", "lib", "lib32", "lib64", "libx32", "usr/sbin", "usr/lib64",
+  "var/run", "var/lock" }
 
 local Recipe = {}
 Recipe.__index = Recipe
@@ -33,7 +34,7 @@ function Recipe:option(text)
   table.insert(self.options, text)
 end
 
--- Which files of the host were taken, and which not.
+-- Which files of the host were taken, and which not. Sets job.tag.
 local function report(job, kinds, opts, ctx)
   for i, entry in ipairs(job.paths) do
     local kind = kinds[i]
@@ -43,6 +44,7 @@ local function report(job, kinds, opts, ctx)
       return nil, ("flake '%s' needs %s of this host: %s"):format(job.flake.name, entry.path, why),
         "EFLAKE"
     elseif bad then
+      if entry.kind == "system" then job.tag = job.state.key .. store.LENIENT end
       ctx.err:write(("flake-ctl: warning: flake '%s' goes without %s of this host: %s\n")
         :format(job.flake.name, entry.path, why))
     end
@@ -54,6 +56,27 @@ end
 local function add_tar(recipe, name)
   local list = archive.list(recipe.dir .. "/" .. name, { max_entries = 1 })
   if not list or #list > 0 then recipe:line('ADD ["%s", "/"]', name) end
+end
+
+-- A part above the first. COPY --from would put its directories where those below have links.
+local function add_part(recipe, job, i)
+  local raw, name = ("%s/part-%d.tar"):format(recipe.aside, i), ("part-%d.tar"):format(i)
+  local container, message, code = store.create(job.flake.state_name, job.parts[i], i)
+  if not container then return nil, message, code end
+  local ok
+  ok, message, code = podman.ask("export", "--output", raw, container)
+  if ok then ok, message, code = archive.to_tar(raw, recipe.dir .. "/" .. name, MERGED) end
+  if ok then ok, message, code = fs.unlink(raw) end
+  if ok then add_tar(recipe, name) end
+  return ok, message, code
+end
+
+local function add_parts(recipe, job)
+  for i = 2, #job.parts do
+    local ok, message, code = add_part(recipe, job, i)
+    if not ok then return nil, message, code end
+  end
+  return true
 end
 
 local function add_host_files(recipe, job, opts, ctx)
@@ -176,9 +199,9 @@ end
 
 local function write_recipe(recipe, job, opts, ctx)
   local flake, parts = job.flake, job.parts
-  recipe:line("FROM %s", store.part_name(flake.state_name, 1))
-  for i = 2, #parts do recipe:line("COPY --from=%s / /", store.part_name(flake.state_name, i)) end
-  local ok, message, code = add_host_files(recipe, job, opts, ctx)
+  recipe:line("FROM %s", store.part_name(flake.state_name))
+  local ok, message, code = add_parts(recipe, job)
+  if ok then ok, message, code = add_host_files(recipe, job, opts, ctx) end
   if ok then ok, message, code = add_tars(recipe, flake) end
   if ok then ok, message, code = add_paths(recipe, flake) end
   if not ok then return nil, message, code end
@@ -190,14 +213,14 @@ local function write_recipe(recipe, job, opts, ctx)
 end
 
 local function run_build(recipe, job)
-  local name, key = pilot.composed_name(job.flake.state_name), job.state.key
+  local name = pilot.composed_name(job.flake.state_name)
   local argv = { "podman", "build", "--quiet", "--pull=never", "--network=none", "--layers=false",
     "--cap-drop=all", "--file=" .. recipe.aside .. "/Containerfile",
     "--ignorefile=" .. recipe.aside .. "/ignore" }
   table.move(recipe.options, 1, #recipe.options, #argv + 1, argv)
   for _, option in ipairs { "--label=flake-pilot.composed=" .. job.flake.name,
-    "--label=flake-pilot.key=" .. key, ("--tag=%s:%s"):format(name, key), "--tag=" .. name,
-    recipe.dir } do
+    "--label=flake-pilot.key=" .. job.state.key,
+    ("--tag=%s:%s"):format(name, job.tag or job.state.key), "--tag=" .. name, recipe.dir } do
     table.insert(argv, option)
   end
   local result, message, code = process.run(argv, { stdin = "null", stdout = "null" })
@@ -212,14 +235,14 @@ end
 --- Builds the image of a job (compose.lua) under its key.
 -- Returns true, or nil, message, code; leaves nothing behind but the image.
 return function(job, opts, ctx)
-  local _ <close> = store.workshop(job.flake.state_name, job.parts)
+  local _ <close> = store.workshop(job.flake.state_name, job.parts[1])
   local temp <close>, why, name = store.temp_dir(job.flake.state_name)
   if not temp then return nil, why, name end
   local recipe = setmetatable({ dir = temp:path() .. "/context", aside = temp:path(), lines = {},
     options = {}, count = 0, key = job.state.key:sub(1, 16) }, Recipe)
   local ok, message, code = fs.mkdir(recipe.dir)
   if ok then ok, message, code = write_recipe(recipe, job, opts, ctx) end
-  if ok then ok, message, code = store.tag_parts(job.flake.state_name, job.parts) end
+  if ok then ok, message, code = store.tag_part(job.flake.state_name, job.parts[1]) end
   if ok then ok, message, code = run_build(recipe, job) end
   return ok, message, code
 end

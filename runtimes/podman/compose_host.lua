@@ -75,21 +75,9 @@ local function run_script(flake, part)
   return result.stdout, source
 end
 
-local function look_into(flake, part, i)
-  local container = store.container_name(flake.state_name, i)
-  local made, message, code = process.run({ "podman", "create", "--pull=never", "--name",
-    container, "--network=none", part.id, "/flake-compose" },
-    { stdin = "null", stdout = "null" })
-  if not made then return nil, message, code end
-  if made.code ~= 0 then
-    return nil, ("cannot look into image '%s'"):format(part.reference), "EENGINE"
-  end
-  return container
-end
-
 local function ask_part(flake, parts, i, dir, paths)
   local part = parts[i]
-  local container, why, name = look_into(flake, part, i)
+  local container, why, name = store.create(flake.state_name, part, i)
   if not container then return nil, why, name end
   local source = "/removed of image " .. part.reference
   local text, message, code = read_out(container, "/removed", source, dir)
@@ -127,7 +115,7 @@ function M.paths(flake, parts)
   local paths = load_cache(file, key)
   if paths then return paths end
   paths = {}
-  local _ <close> = store.workshop(flake.state_name, {})
+  local _ <close> = store.workshop(flake.state_name)
   local temp <close>, why, name = store.temp_dir(flake.state_name)
   if not temp then return nil, why, name end
   for i in ipairs(parts) do

@@ -1,13 +1,16 @@
 -- SPDX-License-Identifier: MIT
 -- What a composition has in podman's store: images (one name a flake, the key as tag), and, for the
--- time of the work, containers and names of the parts. Every name is derived from the flake's, so
--- that what a killed composition left is found again.
+-- time of the work, containers of the parts and a name of the lowest. Every name is derived from
+-- the flake's, so that what a killed composition left is found again.
 local fs = require "flake.fs"
 local pilot = require "flake.pilot"
 local podman = require "flake.podman"
 local process = require "flake.process"
 
 local M = {}
+
+-- End of the tag of an image that goes without files that the host has not.
+M.LENIENT = "-lenient"
 
 local QUIET = { stdin = "null", stdout = "null", stderr = "null" }
 
@@ -31,9 +34,9 @@ function M.state_file(flake, suffix)
   return ("%s/~%s.%s"):format(dir, last_part(flake), suffix)
 end
 
---- The name that a part has while the image is composed.
-function M.part_name(flake, i)
-  return ("localhost/flake-pilot/part-%s-%d"):format(last_part(flake), i)
+--- The name that the lowest part has while the image is composed.
+function M.part_name(flake)
+  return ("localhost/flake-pilot/part-%s-1"):format(last_part(flake))
 end
 
 --- The name of a container for the time of the work.
@@ -77,17 +80,24 @@ local function sweep_containers(flake)
   process.run(argv, QUIET)
 end
 
-local function untag_parts(flake, parts)
-  for i, part in ipairs(parts) do
-    process.run({ "podman", "untag", part.id, M.part_name(flake, i) }, QUIET)
+--- Makes a container of the Nth part, to look into. Returns its name, or nil, message, code.
+function M.create(flake, part, n)
+  local container = M.container_name(flake, n)
+  local made, message, code = process.run({ "podman", "create", "--pull=never", "--name",
+    container, "--network=none", "--image-volume=ignore", part.id, "/flake-compose" },
+    { stdin = "null", stdout = "null" })
+  if not made then return nil, message, code end
+  if made.code ~= 0 then
+    return nil, ("cannot look into image '%s'"):format(part.reference), "EENGINE"
   end
+  return container
 end
 
 local swept = {}
 
 --- Cleans up what a killed composition left. The result does it again at <close>, on every path.
--- parts: array of {id=}; they get their names.
-function M.workshop(flake, parts)
+-- part: {id=}, that tag_part gives its name, or nil.
+function M.workshop(flake, part)
   if not swept[flake] then
     sweep_files(flake)
     sweep_containers(flake)
@@ -95,17 +105,14 @@ function M.workshop(flake, parts)
   end
   return setmetatable({}, { __close = function()
     sweep_containers(flake)
-    untag_parts(flake, parts)
+    if part then process.run({ "podman", "untag", part.id, M.part_name(flake) }, QUIET) end
   end })
 end
 
---- Names the parts for podman build. Returns true, or nil, message, code.
-function M.tag_parts(flake, parts)
-  for i, part in ipairs(parts) do
-    local text, message, code = podman.ask("tag", part.id, M.part_name(flake, i))
-    if not text then return nil, message, code end
-  end
-  return true
+--- Names the lowest part for podman build. Returns true, or nil, message, code.
+function M.tag_part(flake, part)
+  local text, message, code = podman.ask("tag", part.id, M.part_name(flake))
+  return text and true, message, code
 end
 
 --- Path of the file that changes with every image of the store, or nil, message, code.
@@ -133,12 +140,12 @@ function M.remove(image)
   return result ~= nil and result.code == 0
 end
 
---- Removes composed images of the flake but the one of that key; those in use stay, silently.
+--- Removes composed images of the flake but the one of that tag; those in use stay, silently.
 -- Returns how many went.
-function M.collect(flake, images, key)
+function M.collect(flake, images, tag)
   local gone = 0
   for _, image in ipairs(images) do
-    if image.tag ~= key and (image.tag ~= "latest" or not key) then
+    if image.tag ~= tag and (image.tag ~= "latest" or not tag) then
       local name = ("%s:%s"):format(pilot.composed_name(flake), image.tag)
       if M.remove(name) then gone = gone + 1 end
     end

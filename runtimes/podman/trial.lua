@@ -1,8 +1,9 @@
 -- SPDX-License-Identifier: MIT
 -- Does an image work for a flake? A real container of it starts, with the flake's own options, and
--- flake-init looks the flake's program up there.
+-- flake-init looks the flake's program up there. A flake of several parts is composed for it.
 local pilot = require "flake.pilot"
 local references = require "flake.references"
+local compose_store = require "shipped.runtimes.podman.compose_store"
 
 local M = {}
 
@@ -56,18 +57,18 @@ end
 
 -- Where the engine fails with the flake's options for the old image as well (a volume that is not
 -- there now), the new one must work without them.
-local function try_fairly(trial, options, target)
-  local ok, why, code = try(trial.store, trial.image, trial.init, options, target)
+local function try_fairly(trial, image, options, target)
+  local ok, why, code = try(trial.store, image, trial.init, options, target)
   if ok or code ~= "EENGINE" or not trial.old or #options == 0 then return ok, why end
   local _, _, before = try(trial.store, trial.old, trial.init, options, target)
-  if before == "EENGINE" and try(trial.store, trial.image, trial.init, {}, target) then
+  if before == "EENGINE" and try(trial.store, image, trial.init, {}, target) then
     return true
   end
   return nil, why
 end
 
-local function targets_of(name, image, flake)
-  local targets = references.targets(name, flake)
+local function targets_of(image, flake)
+  local targets = references.targets(flake)
   for i, target in ipairs(targets) do
     if target == "/" then targets[i] = entry_point(image) end
     if not targets[i] then return nil, "it has neither entry point nor command" end
@@ -75,23 +76,68 @@ local function targets_of(name, image, flake)
   return targets
 end
 
---- Tries an image for all flakes of a reference. trial: {store=, name=the reference, image=,
--- old=the image before or nil, flakes=, init=path of flake-init}
--- Returns true, or nil, message that names the first flake for which it does not work.
-function M.run(trial)
-  for _, flake in ipairs(trial.flakes) do
-    local where = { dir = flake.file:match("^(.*)/"), own = flake.own, tty = false }
-    local plan = pilot.plan(flake.name, {}, where)
-    local options = M.options(plan and plan.options or {})
-    local targets, why = targets_of(trial.name, trial.image, flake)
-    local ok = targets ~= nil
-    for i = 1, ok and math.max(1, #targets) or 0 do
-      ok, why = try_fairly(trial, options, targets[i])
-      if not ok then break end
-    end
-    if not ok then return nil, ("it does not work for flake '%s': %s"):format(flake.name, why) end
+-- As a launch does it, in the store of whoever calls. Returns the image, or nil, message.
+local function compose(trial, flake, ...)
+  local argv = { trial.ctl, "podman", "compose", ... }
+  if flake.own then table.insert(argv, "--user") end
+  table.insert(argv, flake.name)
+  local result, message = trial.store:tool(argv)
+  if not result then return nil, message end
+  if result.code ~= 0 then
+    return nil, (trial.store.reason(result.stderr):gsub("^flake%-ctl: ", ""))
+  end
+  return trial.store:image(result.stdout:match("%x+"))
+end
+
+-- What a flake runs: the image, or what it is a part of.
+local function whole(trial, flake)
+  if not compose_store.is_composed(flake) then return trial.image end
+  local image, message = compose(trial, flake, "--keep-old")
+  if image then trial.composed[flake] = image.id end
+  return image, message or "its composed image has vanished"
+end
+
+local function try_flake(trial, flake)
+  local where = { dir = flake.file:match("^(.*)/"), own = flake.own, tty = false }
+  local plan = pilot.plan(flake.name, {}, where)
+  local options = M.options(plan and plan.options or {})
+  local image, message = whole(trial, flake)
+  if not image then return nil, message end
+  local targets, why = targets_of(image, flake)
+  if not targets then return nil, why end
+  for i = 1, math.max(1, #targets) do
+    local ok
+    ok, why = try_fairly(trial, image, options, targets[i])
+    if not ok then return nil, why end
   end
   return true
+end
+
+-- If all is well the old composed images go, which would hold the old part; else the new ones.
+local function settle(trial, ok)
+  for flake, id in pairs(trial.composed) do
+    if ok then
+      compose(trial, flake)
+    else
+      trial.store:podman { "untag", id }
+      trial.store:drop(id)
+    end
+  end
+end
+
+--- Tries an image for all flakes of a reference, which points to it. trial: {store=, image=,
+-- old=the image before or nil, flakes=, init=path of flake-init, ctl=path of flake-ctl}
+-- Returns true, or nil, message that names the first flake for which it does not work.
+function M.run(trial)
+  trial.composed = {}
+  local ok, why, name = true, nil, nil
+  for _, flake in ipairs(trial.flakes) do
+    name = flake.name
+    ok, why = try_flake(trial, flake)
+    if not ok then break end
+  end
+  settle(trial, ok)
+  return ok, not ok and ("it does not work for flake '%s': %s"):format(name, why) or nil
 end
 
 return M

@@ -161,9 +161,9 @@ local function update_one(place, row, reference, image, ctx)
     place:untag(image.id, swap.keep)
     return true
   end
-  ok, message = require("shipped.runtimes.podman.trial").run { store = place, name = name,
+  ok, message = require("shipped.runtimes.podman.trial").run { store = place,
     image = swap.new, old = image, flakes = reference.flakes,
-    init = ctx.info.lib .. "/flake-init" }
+    init = ctx.info.lib .. "/flake-init", ctl = ctx.info.bindir .. "/flake-ctl" }
   if not ok then return nil, ("new image %s: %s"):format(swap.new.id:sub(1, 12), message) end
   row.state = "updated"
   finish(swap, row, ctx)

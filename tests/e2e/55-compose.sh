@@ -150,6 +150,24 @@ for i in 1 2 3; do wait "${pids[i]}"; done
 check "concurrent first calls all run" [ "$(tail -qn 1 "$T"/out.[123] | tr '\n' ' ')" = "1 2 3 " ]
 check "and compose once" [ "$(cat "$T"/trace.[123] | grep -c '\["podman", "build"')" = 1 ]
 
+# A delta with real directories over a base where /usr is merged; owners, links and volumes.
+merged=$T/merged
+mkdir -p "$merged/usr"; cp -a "$T/tree/." "$merged"; mv "$merged/bin" "$merged/usr/bin"; ln -s usr/bin "$merged/bin"
+image localhost/merged "$merged" --change 'VOLUME /data'
+mkdir -p "$T/joe/bin" "$T/joe/opt"
+printf '#!/bin/sh\necho joe; ls -ln /opt; readlink /bin\n' >"$T/joe/bin/joe"; chmod 755 "$T/joe/bin/joe"
+echo x >"$T/joe/opt/x"; chown 33:44 "$T/joe/opt/x"; chmod 600 "$T/joe/opt/x"
+ln "$T/joe/opt/x" "$T/joe/opt/hard"; chmod 1777 "$T/joe/opt"
+image localhost/joe "$T/joe" --change 'VOLUME /data'
+define fjoe /bin/joe "name: localhost/joe" "base_container: localhost/merged"
+volumes=$(podman volume ls -q | wc -l)
+run fjoe
+check "a directory of a delta leaves the base's link" out_has joe
+check "which stays one" out_has usr/bin
+check "owner, mode and hard links of a part stay" [ "$(grep -c -- '-rw-------  *2 33  *44 ' "$out")" = 2 ]
+check "composing leaves no volume behind" [ "$(podman volume ls -q | wc -l)" = "$volumes" ]
+flake-ctl podman remove --app /usr/bin/fjoe
+
 # Interrupted work.
 head -c 150000000 /dev/urandom >"$T/c/app/big"
 image localhost/big "$T/c"
@@ -196,6 +214,10 @@ check "and cannot get any" grep -qx 'system /probe/nnp-1' $state/~ffevil.hosts
 check "it writes nothing, sees no host, has no network" bash -c "! grep -qE 'probe/(wrote|host-file|run|net)' $state/~ffevil.hosts"
 run fevil %ignore_sync_error -c 'echo all the same'
 check "%ignore_sync_error launches all the same" out_is 'all the same'
+run fevil -c true
+check "and holds for that call only" bash -c "[ $rc = 125 ] && grep -q 'needs /probe/' '$err'"
+run fevil %ignore_sync_error -c 'echo again'
+check "for the next that asks there is the image" bash -c "[ '$(cat "$out")' = again -a $(composed fevil) = 1 ]"
 flake-ctl podman remove --app /usr/bin/fevil
 printf 'trap "" TERM\nwhile :; do sleep 1; done\n' >"$evil/systemfiles"
 image localhost/evil "$evil"

@@ -145,6 +145,38 @@ check "a volume that is missing is not the image's fault" rc_is 0
 flake-ctl podman remove --app /usr/bin/app-vol
 sixth=$(id_of "$REF")
 
+# A part of a flake: what it is a part of must work.
+mkdir -p "$T/delta/opt" && echo delta >"$T/delta/opt/f"
+tar -C "$T/delta" -c . | podman import - localhost/delta:1 >/dev/null 2>&1
+flake-ctl podman register --container localhost/delta:1 --base "$REF" --app /usr/bin/app-delta --target /bin/cat --opt "--net none"
+run app-delta /opt/f /version
+check "a delta flake runs" out_has delta
+old=$(podman images --format '{{.Tag}}' localhost/flake-pilot/fapp_2ddelta | grep -v latest)
+rm "$T/tree/bin/cat"
+publish "$REF"
+run flake-ctl podman update app-delta
+check "a base without the program of a delta flake is refused" err_has "does not work for flake 'app-delta': cannot run /bin/cat: No such file"
+check "the base is the old one" [ "$(id_of "$REF")" = "$sixth" ]
+check "of the trial nothing is left" [ "$(podman images --format '{{.Tag}}' localhost/flake-pilot/fapp_2ddelta | grep -v latest)" = "$old" ]
+check "no temporary name either" no_keep
+run app-delta /opt/f
+check "and the delta flake runs on" out_is delta
+ln -s busybox "$T/tree/bin/cat"
+publish "$REF"
+run flake-ctl podman update app-delta
+check "a base that works" rc_is 0
+check "takes the old one away" absent "$sixth"
+check "and its composed image" [ "$(podman images --format '{{.Tag}}' localhost/flake-pilot/fapp_2ddelta | grep -vc latest)" = 1 ]
+run app-delta /version
+check "the delta flake runs on the new base" out_is "$n"
+mkdir -p "$T/included" && cp /bin/busybox "$T/included/echo"
+flake-ctl podman register --container "$REF" --include-path "$T/included" --app /usr/bin/app-inc --target "$T/included/echo" --opt "--net none"
+publish "$REF"
+run flake-ctl podman update app-inc
+check "a program that an include brings" rc_is 0
+for app in app-delta app-inc; do flake-ctl podman remove --app /usr/bin/$app; done
+sixth=$(id_of "$REF")
+
 # Killed and interrupted in the middle.
 rm "$T/tree/bin/cat"
 publish "$REF"

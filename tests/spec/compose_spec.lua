@@ -12,6 +12,9 @@ case "$1 $2" in
 "image inspect") cat inspect.json ;;
 "images "*) cat built 2>/dev/null || true ;;
 "create "*) ;;
+"export "*)
+	mkdir -p tree/bin tree/opt && : >tree/bin/joe
+	tar -C tree -cf "$3" bin opt ;;
 "cp "*) echo "Error: no such file or directory" >&2; exit 125 ;;
 "rmi "*) grep -v " ${2##*:}$" built >left; mv left built; echo x >>images.json ;;
 "build "*)
@@ -19,6 +22,7 @@ case "$1 $2" in
 	for arg in "$@"; do
 		case "$arg" in
 		--file=*) cp "${arg#--file=}" Containerfile ;;
+		*/context) tar -tf "$arg/part-2.tar" >members 2>/dev/null || true ;;
 		--tag=*:*)
 			tag=${arg#--tag=}
 			echo "$(echo "$tag" | cksum | tr -d ' ')ffff ${tag%:*} ${tag##*:}" >>built ;;
@@ -81,18 +85,24 @@ describe("flake-ctl podman compose", function()
     assert.are.same({}, place:calls())
   end)
 
-  it("has the parts in order, by names of its own", function()
+  it("has the parts in order", function()
     place:put("/inspect.json", ids("{}", "{}", "{}"))
     define("  base_container: base\n  layers: [layer]\n")
     compose()
     assert.are.equal([[
 FROM localhost/flake-pilot/part-fjoe-1
-COPY --from=localhost/flake-pilot/part-fjoe-2 / /
-COPY --from=localhost/flake-pilot/part-fjoe-3 / /
+ADD ["part-2.tar", "/"]
+ADD ["part-3.tar", "/"]
 ]], recipe())
-    assert.are.same({ "podman", "tag", ("3"):rep(64), "localhost/flake-pilot/part-fjoe-3" },
-      calls("tag")[3])
-    assert.are.equal(3, #calls("untag"))
+    assert.are.same({ { "podman", "tag", ("1"):rep(64), "localhost/flake-pilot/part-fjoe-1" } },
+      calls("tag"))
+    assert.are.equal(1, #calls("untag"))
+  end)
+
+  it("leaves links of the base where a part has directories", function()
+    define()
+    compose()
+    assert.are.equal("bin/joe\nopt/\n", fs.read(place.root .. "/members"))
   end)
 
   it("never makes text of an image an instruction", function()
@@ -158,7 +168,7 @@ COPY --from=localhost/flake-pilot/part-fjoe-3 / /
     compose()
     assert.are.equal(id, pilot.composed_image("joe"))
     assert.are.equal(1, #calls("build"))
-    assert.are.equal(2, #calls("create"))
+    assert.are.equal(3, #calls("create"))
   end)
 
   it("cleans up after a failure and says what failed", function()
@@ -169,8 +179,8 @@ COPY --from=localhost/flake-pilot/part-fjoe-3 / /
     assert.are.equal(1, code)
     assert.matches("could not build the image of flake 'joe'", err)
     assert.is_nil(pilot.composed_image("joe"))
-    assert.are.equal(2, #calls("untag"))
-    assert.are.equal("rm", place:calls()[#place:calls() - 2][2])
+    assert.are.equal(1, #calls("untag"))
+    assert.are.equal("rm", place:calls()[#place:calls() - 1][2])
   end)
 
   it("refuses flakes without parts, and includes that are not there", function()
@@ -182,6 +192,35 @@ COPY --from=localhost/flake-pilot/part-fjoe-3 / /
     assert.are.equal(1, code)
     assert.matches("include.tar: cannot find /not/there.tar", err)
     assert.are.equal(1, (place:ctl("podman", "compose", "nobody")))
+  end)
+
+  it("makes an image without files of the host for no call but those that ask", function()
+    place:put("/inspect.json", ids("{}", "{}"))
+    place:stand_in("podman", PODMAN:gsub('"cp "%*%)', '"cp flake-compose-fjoe-1:/systemfiles")\n'
+      .. '\tmkdir -p s && echo x >s/systemfiles; tar -C s -cf - systemfiles ;;\n'
+      .. '"run "*) echo /not/there/at/all ;;\n%0'))
+    define()
+    assert.are.equal(1, (compose()))
+    local code, id = compose("--ignore-missing")
+    assert.are.equal(0, code)
+    assert.is_nil(pilot.composed_image("joe"))
+    local again, _, err = compose()
+    assert.are.equal(1, again)
+    assert.matches("needs /not/there/at/all of this host", err)
+    assert.are.equal(id, select(2, compose("--ignore-missing")))
+    assert.are.equal(1, #calls("build"))
+  end)
+
+  it("leaves old images if asked to, and no record, so that the next call removes them", function()
+    place:put("/data/f", "one")
+    define("  base_container: base\ninclude: {path: [" .. place.root .. "/data]}\n")
+    compose()
+    place:put("/data/f", "other")
+    assert.are.equal(0, (compose("--keep-old")))
+    assert.is_nil(pilot.composed_image("joe"))
+    assert.are.equal(0, #calls("rmi"))
+    assert.are.equal(0, (compose()))
+    assert.are.same({ 2, 1 }, { #calls("build"), #calls("rmi") })
   end)
 
   it("notices a definition that takes the place of another", function()

@@ -164,6 +164,28 @@ describe("podman update", function()
     assert.is_nil(id_of(references.keep_name(REF)))
   end)
 
+  it("tries what it is a part of", function()
+    local trial = require "shipped.runtimes.podman.trial"
+    register("z", "localhost/z:1", "--base", REF, "--target", "/bin/z")
+    place:stand_in("flake-ctl", "echo deadbeef")
+    image("made", "deadbeef")
+    local function try()
+      return trial.run { store = require("flake.store").of(nil), flakes = { registry.find("z") },
+        image = { id = "two", config = {} }, init = "/init", ctl = place.bin .. "/flake-ctl" }
+    end
+    assert.is_true(try())
+    assert.are.equal(1, called("flake-ctl podman compose --keep-old z"))
+    assert.are.equal(1, called("flake-ctl podman compose z"))
+    assert.are.equal(1, called("deadbeef --check /bin/z"))
+    place:put("/broken", "deadbeef\n")
+    local ok, why = try()
+    assert.is_nil(ok)
+    assert.matches("does not work for flake 'z': cannot run /bin/x", why)
+    assert.are.equal(1, called("podman untag deadbeef"))
+    place:stand_in("flake-ctl", "echo 'flake-ctl: no include' >&2; exit 1")
+    assert.matches("for flake 'z': no include$", (select(2, try())))
+  end)
+
   it("does not blame the image for options that fail with the old one too", function()
     place:put("/no-volume", "")
     assert.are.equal("updated", select(2, update("x"))[REF].state)
@@ -352,13 +374,9 @@ describe("references", function()
     assert.are.same({ false }, references.users(flake))
   end)
 
-  it("need their program only where the image is all there is", function()
-    local flake = { image = "a", layers = {}, include = { tar = {}, path = {} },
-      apps = { { path = "/x" }, { path = "/y", target = "/x" }, { path = "/z", target = "/" } } }
-    assert.are.same({ "/x", "/" }, references.targets("a:latest", flake))
-    assert.are.same({}, references.targets("b", flake))
-    flake.base = "b"
-    assert.are.same({}, references.targets("a", flake))
+  it("need the programs of a flake, each once", function()
+    assert.are.same({ "/x", "/" }, references.targets { apps = { { path = "/x" },
+      { path = "/y", target = "/x" }, { path = "/z", target = "/" } } })
   end)
 end)
 
