@@ -7,6 +7,7 @@ local own = require "flake.own"
 local process = require "flake.process"
 local registry = require "flake.registry"
 local yaml = require "flake.yaml"
+local instances = require "shipped.runtimes.podman.instances"
 local parts = require "shipped.runtimes.podman.register_parts"
 
 local function base(path)
@@ -162,6 +163,16 @@ local function register(opts, ctx, name, apps)
     pilot = ctx.info.bindir .. "/podman-pilot", warn = note })
 end
 
+-- Instances of the definition that was replaced would outlive it.
+local function end_old(old, opts)
+  if opts.root or not old or not (old.resume or old.attach) then return end
+  local kept = {}
+  for _, row in ipairs(instances.list(old.name) or {}) do
+    if row.key then table.insert(kept, row) end
+  end
+  instances.stop(kept)
+end
+
 --- flake-ctl podman register
 return function(opts, ctx)
   if opts.info then return image.print_info(opts.container, ctx.out) end
@@ -177,6 +188,7 @@ return function(opts, ctx)
     return nil, message, code, (opts.user and OWN_HINTS or HINTS)[code]
   end
   warn(opts, ctx)
+  end_old(old, opts)
   parts.finish(opts, name, old, ctx)
   return 0
 end

@@ -144,6 +144,10 @@ run fres -c 'echo $CHANGED'
 check "a changed definition gets a new instance" out_is yes
 check "in place of the old one" [ "$(containers fres)" = 1 ]
 rm /usr/share/flakes/fres.d/10.yaml
+flake fplain /bin/sh --resume
+fplain -c true </dev/null
+flake fplain /bin/sh
+check "an instance goes with the definition that is replaced" [ "$(containers fplain)" = 0 ]
 flake fnamed /bin/sh --resume --opt "--name own-name"
 run fnamed -c 'echo one'
 rm -rf $state
