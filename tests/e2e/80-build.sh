@@ -188,8 +188,8 @@ run env PATH="$T/nopodman" dpkg --force-depends -i "$B/foobar_1.0_all.deb"
 check "install without podman" rc_is 0
 check "says that the launch will get the image" out_has "the first launch gets the image"
 check "nothing is loaded" bash -c "! podman image exists localhost/app"
-for i in 1 2 3; do foo /text >"$T/par$i" 2>/dev/null </dev/null & done
-wait %+ 2>/dev/null; for i in 1 2 3; do while [ "$(jobs -rp | grep -vc "${registry_pid:-none}")" != 0 ]; do sleep 0.2; done; done
+for i in 1 2 3; do foo /text >"$T/par$i" 2>/dev/null </dev/null & pids[i]=$!; done
+for i in 1 2 3; do wait "${pids[i]}"; done
 check "first launches, three at a time, load it" [ "$(cat "$T/par1" "$T/par2" "$T/par3" | tr '\n' ' ')" = "one one one " ]
 install_deb "$B/foobar_1.0_all.deb"
 run env PATH="$T/nopodman" dpkg --force-depends -i "$B/foobar_2.0_all.deb"
