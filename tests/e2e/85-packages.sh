@@ -9,7 +9,6 @@ mount --bind "$P" "$P"
 mount --make-private "$P"
 VERSION_NOW=$(sed -n 's/^VERSION := //p' Makefile)
 VERSION_NEXT=$VERSION_NOW.1
-CODENAME=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
 
 # Package sources of this machine for its own release: "URI RELEASE" lines.
 sources() {

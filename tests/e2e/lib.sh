@@ -6,6 +6,9 @@ ROOT=$PWD
 IMAGE=localhost/busybox
 REGISTRY=127.0.0.1:5077
 out=$T/out err=$T/err rc=0
+# Before a topic writes an os-release of its own.
+# shellcheck disable=SC1091
+CODENAME=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
 
 # run COMMAND…: keeps output in $out and $err, exit status in $rc.
 run() {
@@ -58,8 +61,9 @@ make_image() {
 	tar -C "$tree" -c . | podman import --change 'CMD ["/bin/echo","default"]' - "$IMAGE" >/dev/null 2>&1
 }
 
-# start_registry: a real registry on loopback.
+# start_registry: a real registry on loopback, if none of ours runs.
 start_registry() {
+	[ -z "${registry_pid:-}" ] || ! kill -0 "$registry_pid" 2>/dev/null || return 0
 	cat >"$T/registry.yml" <<YML
 version: 0.1
 log: {level: error}
