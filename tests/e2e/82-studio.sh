@@ -6,6 +6,7 @@ SEVEN=(--version 1.0.0 --description "It's \$(here)" --url example.com --maintai
 	--maintainer-email ann@example.org --license MIT)
 unset "${!PKG_FLAKE_@}"
 echo 'ID=debian' >/etc/os-release
+rm -rf /etc/flakes/builders
 # at DIRECTORY COMMAND…: runs it there.
 at() {
 	cd "$1" || exit 1

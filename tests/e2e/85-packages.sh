@@ -127,7 +127,7 @@ check "no file is nobody's" [ -z "$(find "$RR/etc/flakes" "$RR/usr" -mindepth 1 
 	sed "s,^$RR,," | HOME=$P xargs rpm --root "$RR" --dbpath /var/lib/rpm -qf 2>&1 | grep 'not owned')" ]
 echo changed >>"$RR/etc/flakes/README"
 echo "type: podman" >"$RR/usr/share/flakes/mine.yaml"
-run in_rpm_root -e --nodeps flake-pilot podman-pilot
+run in_rpm_root -e --nodeps flake-studio flake-pilot podman-pilot
 check "rpm -e" rc_is 0
 check "what the admin changed is kept" grep -q changed "$RR/etc/flakes/README.rpmsave"
 check "so are definitions" test -f "$RR/usr/share/flakes/mine.yaml"
