@@ -211,7 +211,7 @@ debian_root() {
 	check "a hook without flake-pilot: refused" rc_is 126
 	check "and that says what is missing" err_has "install the package flake-pilot"
 
-	run in_root apt-get install -y flake-pilot
+	run in_root apt-get install -y flake-pilot flake-studio
 	check "flake-pilot is installed beside" rc_is 0
 	check "the site's hook is left alone" test -f "$R/etc/flakes/hooks/launch.d/site.lua"
 	[ -z "$engine" ] || { run in_root demo x; check "now the hook runs" out_is "hooked x"; }
