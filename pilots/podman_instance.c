@@ -271,15 +271,19 @@ static int is_there(const struct plan *plan, const struct place *place, struct e
 	return 1;
 }
 
+// The place of a plan's instance, under its lock: a descriptor, whose close unlocks.
+static int open_locked(struct place *place, const struct plan *plan, struct error *err)
+{
+	return place_open(place, plan, err) < 0 ? -1 : state_lock(place->dir, place->key, err);
+}
+
 int podman_start(const struct plan *plan, struct error *err)
 {
 	cleanup_place struct place place = { .dir = -1 };
 	cleanup_fd int lock = -1;
 	int there;
 
-	if (place_open(&place, plan, err) < 0)
-		return -1;
-	lock = state_lock(place.dir, place.key, err);
+	lock = open_locked(&place, plan, err);
 	if (lock < 0)
 		return -1;
 	there = is_there(plan, &place, err);
@@ -334,9 +338,7 @@ int podman_attach(struct plan *plan, int (*compose)(struct plan *, struct error 
 	cleanup_fd int lock = -1;
 	int there;
 
-	if (place_open(&place, plan, err) < 0)
-		return -1;
-	lock = state_lock(place.dir, place.key, err);
+	lock = open_locked(&place, plan, err);
 	there = lock < 0 ? -1 : is_there(plan, &place, err);
 	if (there < 0 || compose(plan, err) < 0)
 		return -1;
@@ -352,10 +354,8 @@ int podman_end(const struct plan *plan, struct error *err)
 	cleanup_fd int lock = -1;
 	int rc;
 
-	if (place_open(&place, plan, err) < 0)
-		return -1;
 	// Forgotten first, and under the lock: who calls now waits, and starts it anew.
-	lock = state_lock(place.dir, place.key, err);
+	lock = open_locked(&place, plan, err);
 	if (lock < 0)
 		return -1;
 	instance_forget(place.dir, place.key);
