@@ -34,6 +34,8 @@ static const struct shape {
 	[CHANNEL_BYE] = { CHANNEL_GUEST, 0, 0, OF_VM },
 };
 
+enum { COUNT = sizeof(shapes) / sizeof(shapes[0]) };
+
 uint8_t *channel_room(struct channel_buffer *buffer, size_t n)
 {
 	if (buffer->start && buffer->start == buffer->end)
@@ -73,9 +75,9 @@ static void set(uint8_t *at, size_t bytes, uint64_t value)
 // What is wrong with a frame; NULL: nothing. Its payload need not be there yet.
 static const char *fault(const struct channel_frame *frame, enum channel_side side)
 {
-	const struct shape *shape = &shapes[frame->type];
+	const struct shape *shape = shapes + frame->type % COUNT;
 
-	if (frame->type == 0 || frame->type >= sizeof(shapes) / sizeof(shapes[0]))
+	if (frame->type == 0 || frame->type >= COUNT)
 		return "unknown type of frame";
 	if (!(shape->sides & side))
 		return "frame of the other side";
