@@ -43,7 +43,7 @@ CRYPTO_LIBS = $(call pkg,--libs,libcrypto)
 
 BASE := error util strv
 DOC := doc doc_emit doc_json utf8
-FLAKE := $(DOC) flake flake_schema paths state instance composed
+FLAKE := $(DOC) flake flake_schema flake_vm size paths state instance composed
 PLAN := plan hooks bytes relay share
 PROCESS := $(patsubst src/%.c,%,$(wildcard src/process*.c))
 FS := $(patsubst src/%.c,%,$(wildcard src/fs*.c))
