@@ -55,7 +55,8 @@ BIND_PILOT := bind_pilot bind_plan bind_state
 BIND_FS := $(patsubst src/%.c,%,$(wildcard src/bind_fs*.c))
 PILOTS := podman
 # An engine may have more files than the one of its name.
-ENGINES := $(filter-out %_main,$(patsubst pilots/%.c,%,$(wildcard $(PILOTS:%=pilots/%*.c))))
+ENGINES := $(filter-out %_main,$(patsubst pilots/%.c,%,$(sort \
+	$(wildcard $(PILOTS:%=pilots/%*.c) pilots/firecracker_kvm*.c))))
 MODULES := process fs yaml pilot http archive digest
 
 objs = $(patsubst %,$(B)/src/%.o,$(1))
