@@ -44,7 +44,7 @@ CRYPTO_LIBS = $(call pkg,--libs,libcrypto)
 BASE := error util strv
 DOC := doc doc_emit doc_json utf8
 FLAKE := $(DOC) flake flake_schema flake_vm size paths state instance composed
-PLAN := plan hooks bytes relay share
+PLAN := plan hooks bytes relay share engines channel terminal
 PROCESS := $(patsubst src/%.c,%,$(wildcard src/process*.c))
 FS := $(patsubst src/%.c,%,$(wildcard src/fs*.c))
 HTTP := http http_download
@@ -53,7 +53,7 @@ BIND_PROCESS := $(patsubst src/%.c,%,$(wildcard src/bind_proc*.c))
 BIND_YAML := bind_yaml bind_yaml_dump
 BIND_PILOT := bind_pilot bind_plan bind_state
 BIND_FS := $(patsubst src/%.c,%,$(wildcard src/bind_fs*.c))
-PILOTS := podman
+PILOTS := podman firecracker
 # An engine may have more files than the one of its name.
 ENGINES := $(filter-out %_main,$(patsubst pilots/%.c,%,$(sort \
 	$(wildcard $(PILOTS:%=pilots/%*.c) pilots/firecracker_kvm*.c))))
@@ -64,7 +64,7 @@ pobjs = $(patsubst %,$(B)/pilots/%.o,$(1))
 
 HOST_OBJS := $(call objs,$(BASE) $(FLAKE) $(PROCESS) $(FS) lua_util $(BIND_YAML) $(BIND_PILOT) \
 	$(BIND_PROCESS) $(BIND_FS)) $(call pobjs,$(PLAN) $(ENGINES))
-PILOT_OBJS := $(call pobjs,$(PLAN)) $(call objs,$(BASE) $(FLAKE) $(PROCESS))
+PILOT_OBJS := $(call pobjs,$(PLAN)) $(call objs,$(BASE) $(FLAKE) $(PROCESS) $(FS))
 PROGRAMS := $(B)/flake-ctl $(B)/flake-launch $(B)/flake-relay $(B)/flake-init $(PILOTS:%=$(B)/%-pilot)
 SO := $(MODULES:%=$(B)/flake/%.so)
 FLUSH := $(if $(COV),$(B)/coverage_flush.o)
@@ -140,7 +140,7 @@ $(B)/flake/process.so: $(call objs,$(BASE) lua_util $(PROCESS) $(BIND_PROCESS))
 $(B)/flake/fs.so: $(call objs,$(BASE) lua_util $(FS) $(BIND_FS))
 $(B)/flake/yaml.so: $(call objs,$(BASE) lua_util $(DOC) $(BIND_YAML))
 $(B)/flake/yaml.so: SO_LIBS = $(YAML_LIBS)
-$(B)/flake/pilot.so: $(call objs,$(BASE) lua_util $(FLAKE) $(PROCESS) $(BIND_YAML) $(BIND_PILOT)) \
+$(B)/flake/pilot.so: $(call objs,$(BASE) lua_util $(FLAKE) $(PROCESS) $(FS) $(BIND_YAML) $(BIND_PILOT)) \
 	$(call pobjs,$(PLAN) $(ENGINES))
 $(B)/flake/pilot.so: SO_LIBS = $(YAML_LIBS)
 $(B)/flake/http.so: $(call objs,$(BASE) lua_util $(HTTP) bind_http)
