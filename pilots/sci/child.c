@@ -151,22 +151,35 @@ static void give_away(const struct request *request, const int theirs[3])
 			return;
 }
 
+// No signal reaches the child while it has the handlers of its parent.
+static pid_t fork_blocked(sigset_t *old)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, old);
+	return fork();
+}
+
 int child_start(const struct request *request, struct child *child)
 {
 	int ours[3] = { -1, -1, -1 }, theirs[3] = { -1, -1, -1 }, status[2] = { -1, -1 };
 	int failed = request->tty ? open_terminal(request, ours, theirs) : open_pipes(ours, theirs);
+	sigset_t mask;
 	int saved;
 
 	child->pid = -1;
+	sigprocmask(SIG_SETMASK, NULL, &mask);
 	if (failed == 0)
 		failed = pipe2(status, O_CLOEXEC | O_NONBLOCK);
 	if (failed == 0) {
 		give_away(request, theirs);
-		child->pid = fork();
+		child->pid = fork_blocked(&mask);
 	}
 	if (child->pid == 0)
 		become(request, theirs, status[1]);
 	saved = errno;
+	sigprocmask(SIG_SETMASK, &mask, NULL);
 	close_all(theirs, 3);
 	close_all(status + 1, 1);
 	if (child->pid < 0) {

@@ -70,6 +70,7 @@ static void load_file(const struct params *params, const char *path, const char 
 
 	if (fd < 0 || (syscall(SYS_finit_module, fd, text, flags) < 0 && errno != EEXIST))
 		say("cannot load %s: %s", path, strerror(errno));
+	trace(name);
 }
 
 // Loads what a line of modules.dep says: the module, and what it needs, last things first.

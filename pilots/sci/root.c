@@ -99,6 +99,17 @@ static int mount_changes(const char *device, const char *at, char **why)
 	return 0;
 }
 
+// Whoever made the disk need not have been root; the owner of / is the upper directory's.
+static void take_owner(const char *upper, const char *lower)
+{
+	struct stat of_upper, of_lower;
+
+	if (stat(upper, &of_upper) == 0 && stat(lower, &of_lower) == 0 &&
+	    (of_upper.st_uid != of_lower.st_uid || of_upper.st_gid != of_lower.st_gid) &&
+	    chown(upper, of_lower.st_uid, of_lower.st_gid) < 0)
+		say("cannot change the owner of %s: %s", upper, strerror(errno));
+}
+
 // Puts base/root over lower.
 static int mount_overlay(const struct params *params, const char *base, const char *lower,
 			 char **why)
@@ -115,6 +126,7 @@ static int mount_overlay(const struct params *params, const char *base, const ch
 	mkdir(upper, 0755);
 	mkdir(work, 0755);
 	mkdir(root, 0755);
+	take_owner(upper, lower);
 	snprintf(options, sizeof(options), "lowerdir=%s,upperdir=%s,workdir=%s", lower, upper,
 		 work);
 	if (mount("overlay", root, "overlay", 0, options) < 0)

@@ -175,8 +175,11 @@ static int before_start(struct server *server, struct link *link, const struct c
 
 static void send_signal(const struct session *session, int sig)
 {
-	if (session->running && !session->dead && sig > 0 && sig < NSIG)
-		kill(-session->child.pid, sig);
+	if (!session->running || session->dead || sig <= 0 || sig >= NSIG)
+		return;
+	// There is no group before the new process has made it.
+	if (kill(-session->child.pid, sig) < 0 && errno == ESRCH)
+		kill(session->child.pid, sig);
 }
 
 static void hang_up(struct server *server, struct session *session)
