@@ -65,7 +65,7 @@ pobjs = $(patsubst %,$(B)/pilots/%.o,$(1))
 HOST_OBJS := $(call objs,$(BASE) $(FLAKE) $(PROCESS) $(FS) lua_util $(BIND_YAML) $(BIND_PILOT) \
 	$(BIND_PROCESS) $(BIND_FS)) $(call pobjs,$(PLAN) $(ENGINES))
 PILOT_OBJS := $(call pobjs,$(PLAN)) $(call objs,$(BASE) $(FLAKE) $(PROCESS) $(FS))
-PROGRAMS := $(B)/flake-ctl $(B)/flake-launch $(B)/flake-relay $(B)/flake-init $(PILOTS:%=$(B)/%-pilot)
+PROGRAMS := $(B)/flake-ctl $(B)/flake-launch $(B)/flake-relay $(B)/flake-init $(B)/sci $(PILOTS:%=$(B)/%-pilot)
 SO := $(MODULES:%=$(B)/flake/%.so)
 FLUSH := $(if $(COV),$(B)/coverage_flush.o)
 UNITS := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
@@ -110,7 +110,7 @@ $(B)/coverage_flush.o: tests/coverage_flush.c $(B)/flags
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -std=c11 -D_GNU_SOURCE $(WARN) -fPIC -c -o $@ $<
 
-$(filter-out $(B)/flake-init,$(PROGRAMS)) $(SO): $(FLUSH)
+$(filter-out $(B)/flake-init $(B)/sci,$(PROGRAMS)) $(SO): $(FLUSH)
 
 link = @echo "  LD   $@"; mkdir -p $(@D)
 
@@ -131,6 +131,13 @@ $(B)/flake-init: pilots/init.c pilots/bytes.c pilots/bytes.h src/utf8.c src/utf8
 	$(link)
 	$(Q)$(CC) $(CFLAGS) $(HARDEN) -std=c11 -D_GNU_SOURCE $(WARN) -static -s -o $@ \
 		-iquote src pilots/init.c pilots/bytes.c src/utf8.c
+
+# Runs as process 1 of a VM: the same. With SAN=1 the sanitizers are in, for sci --serve.
+SCI_SRC := $(wildcard pilots/sci/*.c) pilots/channel.c $(patsubst %,src/%.c,$(BASE))
+$(B)/sci: $(SCI_SRC) $(wildcard pilots/sci/*.h) pilots/channel.h $(B)/flags
+	$(link)
+	$(Q)$(CC) $(CFLAGS) $(if $(SAN),$(SANFLAGS),$(HARDEN) -static -s) -std=c11 -D_GNU_SOURCE $(WARN) \
+		-o $@ -iquote src -iquote pilots $(SCI_SRC)
 
 $(B)/%-pilot: $(B)/pilots/%-main.o $(PILOT_OBJS) $(call pobjs,$(ENGINES))
 	$(link)
