@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Driver of VM flakes: Firecracker, or QEMU where there is no KVM. What the verbs take is here, what
--- they do in runtimes/firecracker/VERB.lua.
+-- Driver of VM flakes: Firecracker, or QEMU where there is no KVM. What the verbs take is here,
+-- what they do in runtimes/firecracker/VERB.lua.
 local cli = require "flake.cli"
 local fetch = require "flake.fetch"
 local output = require "flake.output"

@@ -53,9 +53,9 @@ end
 function M.images(opts)
   local dir, message, code = M.images_dir(opts)
   if not dir then return nil, message, code end
-  local names, entries = {}, nil
-  entries, message, code = fs.list(dir)
-  if not entries and code ~= "ENOENT" then return nil, message, code end
+  local names = {}
+  local entries, why, reason = fs.list(dir)
+  if not entries and reason ~= "ENOENT" then return nil, why, reason end
   for _, name in ipairs(entries or {}) do
     local st = name:sub(1, 1) ~= "." and fs.lstat(dir .. "/" .. name)
     if st and st.type == "directory" then table.insert(names, name) end

@@ -70,9 +70,8 @@ function M.of_host()
   for _, name in ipairs(fs.list(boot) or {}) do
     local version = name:match("^vmlinu[xz]%-(.+)$")
     if version == release then return boot .. "/" .. name end
-    if version and fs.stat(boot .. "/" .. name) and (not best or image.version_less(best, name)) then
-      best = name
-    end
+    local newer = version and (not best or image.version_less(best, name))
+    if newer and fs.stat(boot .. "/" .. name) then best = name end
   end
   if best then return boot .. "/" .. best end
   return nil, ("there is no kernel in %s: name one with --kernel"):format(boot), "ENOENT"

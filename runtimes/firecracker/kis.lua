@@ -79,14 +79,12 @@ local function place(dir, files, target, uri)
       ok, message, code = verify(dir, files, algorithm, rootfs, uri)
     end
   end
-  if ok and rootfs ~= target .. "/rootfs" then ok, message, code = fs.rename(rootfs, target .. "/rootfs") end
-  if ok then ok, message, code = kernel.install(dir .. "/" .. files.kernel, target .. "/kernel") end
+  if not ok then return nil, message, code end
+  if rootfs ~= target .. "/rootfs" then assert(fs.rename(rootfs, target .. "/rootfs")) end
   for from, to in pairs { initrd = "initrd", [files.sha256 and "sha256" or "md5"] = "checksum" } do
-    if ok and files[from] then
-      ok, message, code = fs.rename(("%s/%s"):format(dir, files[from]), ("%s/%s"):format(target, to))
-    end
+    if files[from] then assert(fs.rename(dir .. "/" .. files[from], target .. "/" .. to)) end
   end
-  return ok and true, message, code
+  return kernel.install(dir .. "/" .. files.kernel, target .. "/kernel")
 end
 
 --- Unpacks a kis archive as the files of an image. path: of the archive; uri: its name for people;
