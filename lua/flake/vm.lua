@@ -72,6 +72,12 @@ function M.sci(info)
     "ENOENT"
 end
 
+--- This machine, as QEMU's programs call it.
+function M.machine()
+  local f <close> = io.open("/proc/sys/kernel/arch")
+  return f and f:read("l") or "x86_64"
+end
+
 -- Options that come once, and those that are lists; the others are switches.
 local ONCE = { kernel = true, rootfs = true, initrd = true, vcpu = true, mem = true,
   engine = true, tap = true, cache = true }
@@ -98,6 +104,14 @@ function M.params(flake)
     end
   end
   return params
+end
+
+--- The engine's section of a definition (both schema versions), as a table.
+function M.settings(flake)
+  local doc = flake.doc
+  local section = tostring(doc.version) == "2" and (doc.engine or {}).params
+    or ((doc.vm or {}).runtime or {}).firecracker
+  return type(section) == "table" and section or {}
 end
 
 --- The flakes of an image: array of flakes (as registry.find gives them).

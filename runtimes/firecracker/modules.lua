@@ -2,7 +2,7 @@
 -- Kernel modules of a guest: which of its drivers are modules, and an initrd that has them.
 local archive = require "flake.archive"
 local fs = require "flake.fs"
-local text = require "flake.text"
+local base = require("flake.text").base
 
 local M = {}
 
@@ -13,7 +13,7 @@ local NEEDED = { "virtio_mmio", "virtio_blk", "ext4", "overlay", "virtio_console
 local WELCOME = { "crc32c_generic", "crc32c_intel", "libcrc32c", "virtio_rng", "af_packet" }
 
 local function name_of(path)
-  return (text.base(path):gsub("%.ko[.%w]*$", ""):gsub("-", "_"))
+  return (base(path):gsub("%.ko[.%w]*$", ""):gsub("-", "_"))
 end
 
 local function lines_of(path)
