@@ -43,7 +43,7 @@ CRYPTO_LIBS = $(call pkg,--libs,libcrypto)
 
 BASE := error util strv
 DOC := doc doc_emit doc_json utf8
-FLAKE := $(DOC) flake flake_schema paths state instance composed
+FLAKE := $(DOC) flake flake_schema flake_vm size paths state instance composed
 PLAN := plan hooks bytes relay share
 PROCESS := $(patsubst src/%.c,%,$(wildcard src/process*.c))
 FS := $(patsubst src/%.c,%,$(wildcard src/fs*.c))
@@ -55,7 +55,8 @@ BIND_PILOT := bind_pilot bind_plan bind_state
 BIND_FS := $(patsubst src/%.c,%,$(wildcard src/bind_fs*.c))
 PILOTS := podman
 # An engine may have more files than the one of its name.
-ENGINES := $(filter-out %_main,$(patsubst pilots/%.c,%,$(wildcard $(PILOTS:%=pilots/%*.c))))
+ENGINES := $(filter-out %_main,$(patsubst pilots/%.c,%,$(sort \
+	$(wildcard $(PILOTS:%=pilots/%*.c) pilots/firecracker_kvm*.c))))
 MODULES := process fs yaml pilot http archive digest
 
 objs = $(patsubst %,$(B)/src/%.o,$(1))
