@@ -51,7 +51,7 @@ HTTP := http http_download
 ARCHIVE := $(patsubst src/%.c,%,$(wildcard src/archive*.c))
 BIND_PROCESS := $(patsubst src/%.c,%,$(wildcard src/bind_proc*.c))
 BIND_YAML := bind_yaml bind_yaml_dump
-BIND_PILOT := bind_pilot bind_plan bind_state
+BIND_PILOT := bind_pilot bind_plan bind_state bind_vm
 BIND_FS := $(patsubst src/%.c,%,$(wildcard src/bind_fs*.c))
 PILOTS := podman firecracker
 # An engine may have more files than the one of its name.
