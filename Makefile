@@ -215,7 +215,7 @@ install: build
 	for l in podman firecracker build build-dpkg build-rpmbuild; do \
 		ln -sf flake-ctl $(DESTDIR)$(BINDIR)/flake-ctl-$$l; done
 	ln -sf flake-ctl $(DESTDIR)$(BINDIR)/flake-studio
-	$(INSTALL) -m 755 $(B)/flake-launch $(B)/flake-relay $(B)/flake-init $(DESTDIR)$(LIBDIR)
+	$(INSTALL) -m 755 $(B)/flake-launch $(B)/flake-relay $(B)/flake-init $(B)/sci $(DESTDIR)$(LIBDIR)
 	$(INSTALL) -m 644 $(SO) $(DESTDIR)$(LIBDIR)/flake
 	for d in $$(find lua runtimes builders -type d); do \
 		$(INSTALL) -d $(DESTDIR)$(SHAREDIR)/$$d; \
