@@ -161,8 +161,9 @@ $(SO):
 
 # --- tests ---------------------------------------------------------------------------------------
 
-UNIT_OBJS := $(call objs,$(BASE) $(FLAKE) $(PROCESS) $(FS) $(ARCHIVE)) $(call pobjs,$(PLAN) $(ENGINES)) \
+UNIT_OBJS := $(call objs,$(BASE) $(FLAKE) $(PROCESS) $(FS) $(ARCHIVE)) $(call pobjs,$(PLAN) $(ENGINES) channel) \
 	$(FLUSH)
+$(B)/unit/test_sci: $(B)/sci
 $(B)/unit/%: tests/unit/%.c $(UNIT_OBJS)
 	$(link)
 	$(Q)$(CC) $(ALL_CFLAGS) -MF $@.d -iquote pilots $(ALL_LDFLAGS) -o $@ $< $(UNIT_OBJS) -lcmocka \
@@ -214,7 +215,7 @@ install: build
 	for l in podman build build-dpkg build-rpmbuild; do \
 		ln -sf flake-ctl $(DESTDIR)$(BINDIR)/flake-ctl-$$l; done
 	ln -sf flake-ctl $(DESTDIR)$(BINDIR)/flake-studio
-	$(INSTALL) -m 755 $(B)/flake-launch $(B)/flake-relay $(B)/flake-init $(DESTDIR)$(LIBDIR)
+	$(INSTALL) -m 755 $(B)/flake-launch $(B)/flake-relay $(B)/flake-init $(B)/sci $(DESTDIR)$(LIBDIR)
 	$(INSTALL) -m 644 $(SO) $(DESTDIR)$(LIBDIR)/flake
 	for d in lua lua/flake lua/flake/build lua/flake/commands lua/flake/doctor lua/flake/studio runtimes runtimes/podman \
 		builders builders/dpkg builders/rpmbuild; do \
