@@ -11,6 +11,7 @@ local engine = require "shipped.runtimes.firecracker.engine"
 local finish = require "shipped.runtimes.firecracker.register_finish"
 local limits = require "shipped.runtimes.firecracker.limits"
 local network = require "shipped.runtimes.firecracker.network"
+local template = require "shipped.runtimes.firecracker.template"
 
 -- What guests with the init of older tools must be told; ours is told by the pilot.
 local OLD_ARGS = { "init=/usr/sbin/sci", "console=ttyS0", "root=/dev/vda", "acpi=off",
@@ -86,8 +87,8 @@ local function check(opts)
   if opts.vcpu_count then opts.mem_mib, message, code = limits.mem(opts.mem or "4096") end
   if not opts.mem_mib then return nil, message, code end
   if opts.overlay_size then
-    ok, message, code = limits.overlay(opts.overlay_size)
-    if not ok then return nil, message, code end
+    opts.overlay_bytes, message, code = limits.overlay(opts.overlay_size)
+    if not opts.overlay_bytes then return nil, message, code end
   end
   ok, message, code = limits.boot_args(opts.boot_arg)
   if ok then ok, message, code = includes.check_options(opts) end
@@ -104,10 +105,30 @@ local function check_host(opts)
   return engine.check_snapshot(opts.engine, opts.host)
 end
 
+-- What template.ensure wants to know; nil: the flake has no disk.
+local function disk_of(opts, name, image)
+  if not opts.overlay_bytes then return nil end
+  local list = {}
+  for _, path in ipairs(opts.include_tar) do table.insert(list, "tar:" .. path) end
+  for _, path in ipairs(opts.include_path) do table.insert(list, "path:" .. path) end
+  return { name = name, state_name = (opts.user and "~" or "") .. name, own = opts.user or false,
+    stays = opts.resume or false, size = opts.overlay_bytes, rootfs = image.rootfs,
+    includes = list }
+end
+
+-- Nothing refuses any more, nothing is written yet.
+local function prepare(opts, disk, link)
+  local ok, message, code = true, nil, nil
+  if disk and not opts.root then ok, message, code = template.ensure(disk, true) end
+  if ok then ok, message, code = network.make(link) end
+  return ok, message, code
+end
+
 -- Writes the definition and makes all that goes with it. Returns true, or nil, message, code.
 local function register(opts, ctx, name, image)
   local old = registry.find(name, opts)
   local link = network.plan(opts, name, old)
+  local disk = disk_of(opts, name, image)
   opts.link = link
   local def = { name = name, engine = "firecracker", image = opts.vm,
     apps = { { path = opts.app, target = opts.target or opts.app } } }
@@ -115,13 +136,12 @@ local function register(opts, ctx, name, image)
   local function warn(text) ctx.err:write("flake-ctl: warning: ", text, "\n") end
   local ok, message, code = registry.register(def, { root = opts.root, user = opts.user,
     force = opts.force, pilot = ctx.info.bindir .. "/firecracker-pilot", warn = warn,
-    prepare = function() return network.make(link) end })
+    prepare = function() return prepare(opts, disk, link) end })
+  if ok then ok, message, code = finish(opts, name, old, disk, warn) end
   if not ok then
     network.undo(link)
-    return nil, message, code
+    if disk and not old then template.drop(disk) end
   end
-  ok, message, code = finish(opts, ctx, name, old, warn)
-  if not ok and not old then network.undo(link) end
   return ok, message, code
 end
 
