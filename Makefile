@@ -44,7 +44,7 @@ CRYPTO_LIBS = $(call pkg,--libs,libcrypto)
 BASE := error util strv
 DOC := doc doc_emit doc_json utf8
 FLAKE := $(DOC) flake flake_schema flake_vm size paths state instance composed
-PLAN := plan hooks bytes relay share
+PLAN := plan hooks bytes relay share engines channel terminal
 PROCESS := $(patsubst src/%.c,%,$(wildcard src/process*.c))
 FS := $(patsubst src/%.c,%,$(wildcard src/fs*.c))
 HTTP := http http_download
@@ -53,7 +53,7 @@ BIND_PROCESS := $(patsubst src/%.c,%,$(wildcard src/bind_proc*.c))
 BIND_YAML := bind_yaml bind_yaml_dump
 BIND_PILOT := bind_pilot bind_plan bind_state
 BIND_FS := $(patsubst src/%.c,%,$(wildcard src/bind_fs*.c))
-PILOTS := podman
+PILOTS := podman firecracker
 # An engine may have more files than the one of its name.
 ENGINES := $(filter-out %_main,$(patsubst pilots/%.c,%,$(sort \
 	$(wildcard $(PILOTS:%=pilots/%*.c) pilots/firecracker_kvm*.c))))
@@ -64,8 +64,8 @@ pobjs = $(patsubst %,$(B)/pilots/%.o,$(1))
 
 HOST_OBJS := $(call objs,$(BASE) $(FLAKE) $(PROCESS) $(FS) lua_util $(BIND_YAML) $(BIND_PILOT) \
 	$(BIND_PROCESS) $(BIND_FS)) $(call pobjs,$(PLAN) $(ENGINES))
-PILOT_OBJS := $(call pobjs,$(PLAN)) $(call objs,$(BASE) $(FLAKE) $(PROCESS))
-PROGRAMS := $(B)/flake-ctl $(B)/flake-launch $(B)/flake-relay $(B)/flake-init $(PILOTS:%=$(B)/%-pilot)
+PILOT_OBJS := $(call pobjs,$(PLAN)) $(call objs,$(BASE) $(FLAKE) $(PROCESS) $(FS))
+PROGRAMS := $(B)/flake-ctl $(B)/flake-launch $(B)/flake-relay $(B)/flake-init $(B)/sci $(PILOTS:%=$(B)/%-pilot)
 SO := $(MODULES:%=$(B)/flake/%.so)
 FLUSH := $(if $(COV),$(B)/coverage_flush.o)
 UNITS := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
@@ -110,7 +110,7 @@ $(B)/coverage_flush.o: tests/coverage_flush.c $(B)/flags
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -std=c11 -D_GNU_SOURCE $(WARN) -fPIC -c -o $@ $<
 
-$(filter-out $(B)/flake-init,$(PROGRAMS)) $(SO): $(FLUSH)
+$(filter-out $(B)/flake-init $(B)/sci,$(PROGRAMS)) $(SO): $(FLUSH)
 
 link = @echo "  LD   $@"; mkdir -p $(@D)
 
@@ -132,6 +132,13 @@ $(B)/flake-init: pilots/init.c pilots/bytes.c pilots/bytes.h src/utf8.c src/utf8
 	$(Q)$(CC) $(CFLAGS) $(HARDEN) -std=c11 -D_GNU_SOURCE $(WARN) -static -s -o $@ \
 		-iquote src pilots/init.c pilots/bytes.c src/utf8.c
 
+# Runs as process 1 of a VM: the same. With SAN=1 the sanitizers are in, for sci --serve.
+SCI_SRC := $(wildcard pilots/sci/*.c) pilots/channel.c $(patsubst %,src/%.c,$(BASE))
+$(B)/sci: $(SCI_SRC) $(wildcard pilots/sci/*.h) pilots/channel.h $(B)/flags
+	$(link)
+	$(Q)$(CC) $(CFLAGS) $(if $(SAN),$(SANFLAGS),$(HARDEN) -static -s) -std=c11 -D_GNU_SOURCE $(WARN) \
+		-o $@ -iquote src -iquote pilots $(SCI_SRC)
+
 $(B)/%-pilot: $(B)/pilots/%-main.o $(PILOT_OBJS) $(call pobjs,$(ENGINES))
 	$(link)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(YAML_LIBS)
@@ -140,7 +147,7 @@ $(B)/flake/process.so: $(call objs,$(BASE) lua_util $(PROCESS) $(BIND_PROCESS))
 $(B)/flake/fs.so: $(call objs,$(BASE) lua_util $(FS) $(BIND_FS))
 $(B)/flake/yaml.so: $(call objs,$(BASE) lua_util $(DOC) $(BIND_YAML))
 $(B)/flake/yaml.so: SO_LIBS = $(YAML_LIBS)
-$(B)/flake/pilot.so: $(call objs,$(BASE) lua_util $(FLAKE) $(PROCESS) $(BIND_YAML) $(BIND_PILOT)) \
+$(B)/flake/pilot.so: $(call objs,$(BASE) lua_util $(FLAKE) $(PROCESS) $(FS) $(BIND_YAML) $(BIND_PILOT)) \
 	$(call pobjs,$(PLAN) $(ENGINES))
 $(B)/flake/pilot.so: SO_LIBS = $(YAML_LIBS)
 $(B)/flake/http.so: $(call objs,$(BASE) lua_util $(HTTP) bind_http)

@@ -17,10 +17,10 @@
 #include "strv.h"
 
 // Descriptors that the engine's process finds open.
-enum { VM_FD_CHANNEL = 3, VM_FD_OVERLAY = 4, VM_FD_CONFIG = 5 };
+enum { VM_FD_CONFIG = 3, VM_FD_OVERLAY = 4, VM_FD_CHANNEL = 5 };
 
 #define VM_OVERLAY "/proc/self/fd/4"
-#define VM_CONFIG "/proc/self/fd/5"
+#define VM_CONFIG "/proc/self/fd/3"
 // Of Firecracker, in its working directory: our directory of the instance.
 #define VM_SOCKET "v.sock"
 #define VM_SOCKET_GUEST VM_SOCKET "_52"
@@ -122,11 +122,18 @@ int vm_explain(struct vm *vm, struct error *err);
 
 // --- a call ---
 
-// Runs the plan's program over a channel, relaying standard input, output, error, signals and the
-// terminal. vm: of ours, or NULL. Returns the exit status for the caller, or -1.
-int session_run(const struct plan *plan, int channel, struct vm *vm, struct error *err);
+// How a call reaches its guest; unused descriptors are -1.
+struct vm_link {
+	int channel;   // the stream
+	int listener;  // where the guest will connect to, if there is no stream yet
+	struct vm *vm; // whose end is ours to see, or NULL
+};
+
+// Runs the plan's program, relaying standard input, output, error, signals and the terminal.
+// Returns the exit status for the caller, or -1.
+int session_run(const struct plan *plan, const struct vm_link *to, struct error *err);
 
 // --- VMs that stay ---
 
-// Serves a VM's channel to many callers until the VM ends.
+// Serves a VM's channel (said hello, nothing more) to many callers until the VM ends.
 void switch_run(struct vm *vm, int channel, int listener);

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 #include <time.h>
 
@@ -34,7 +35,7 @@ struct sink {
 struct session {
 	const struct plan *plan;
 	struct vm *vm;
-	int channel, signals;
+	int channel, listener, signals;
 	struct channel_buffer in, out;
 	struct sink sinks[2]; // of streams 1 and 2
 	uint64_t window;      // what may be sent of standard input
@@ -49,6 +50,8 @@ static void session_free(struct session *s)
 	terminal_restore(&s->terminal);
 	if (s->signals >= 0)
 		close(s->signals);
+	if (s->listener >= 0 && s->channel >= 0)
+		close(s->channel);
 	free(s->in.data);
 	free(s->out.data);
 	free(s->sinks[0].data.data);
@@ -321,7 +324,7 @@ static bool take_signals(struct session *s)
 	return true;
 }
 
-enum { ON_CHANNEL, ON_SIGNAL, ON_INPUT, ON_OUTPUT, ON_ERROR, ON_CONSOLE, POLLED };
+enum { ON_CHANNEL, ON_SIGNAL, ON_INPUT, ON_OUTPUT, ON_ERROR, ON_CONSOLE, ON_END, POLLED };
 
 static void watch(const struct session *s, struct pollfd *on)
 {
@@ -329,8 +332,11 @@ static void watch(const struct session *s, struct pollfd *on)
 
 	for (size_t i = 0; i < POLLED; i++)
 		on[i] = (struct pollfd){ .fd = -1 };
-	on[ON_CHANNEL].fd = s->channel;
+	on[ON_CHANNEL].fd = s->channel >= 0 ? s->channel : s->listener;
 	on[ON_CHANNEL].events = POLLIN | (channel_pending(&s->out) ? POLLOUT : 0);
+	// Before there is a stream its end cannot tell.
+	if (s->channel < 0 && s->vm)
+		on[ON_END] = (struct pollfd){ .fd = s->vm->pidfd, .events = POLLIN };
 	on[ON_SIGNAL] = (struct pollfd){ .fd = s->signals, .events = POLLIN };
 	if (s->started && !s->over && s->input_open && s->window && room &&
 	    terminal_is_ours(STDIN_FILENO))
@@ -349,6 +355,15 @@ static int lost(struct session *s, struct error *err)
 	error_set(err, ERR_FLAKE, "the virtual machine ended before %s did",
 		  s->started ? s->plan->target : "it was up");
 	return s->vm ? vm_explain(s->vm, err) : -1;
+}
+
+// The guest connects. Returns 1, or -1.
+static int accept_guest(struct session *s, struct error *err)
+{
+	s->channel = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (s->channel < 0 && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+		return error_set(err, errno, "cannot accept the guest");
+	return 1;
 }
 
 static int wait_ms(const struct session *s)
@@ -379,8 +394,10 @@ static int turn(struct session *s, struct error *err)
 		s->listening = vm_listen(s->vm);
 	if (on[ON_SIGNAL].revents && !take_signals(s))
 		return 0;
+	if (on[ON_END].revents)
+		return lost(s, err);
 	if (on[ON_CHANNEL].revents & ~POLLOUT)
-		rc = receive(s, err);
+		rc = s->channel < 0 ? accept_guest(s, err) : receive(s, err);
 	if (rc <= 0)
 		return rc < 0 ? -1 : (s->over ? 0 : lost(s, err));
 	if (on[ON_INPUT].revents)
@@ -406,17 +423,18 @@ static void flush(struct session *s)
 	}
 }
 
-int session_run(const struct plan *plan, int channel, struct vm *vm, struct error *err)
+int session_run(const struct plan *plan, const struct vm_link *to, struct error *err)
 {
 	struct session s __attribute__((cleanup(session_free))) = {
 		.plan = plan,
-		.vm = vm,
-		.channel = channel,
+		.vm = to->vm,
+		.channel = to->channel,
+		.listener = to->listener,
 		.signals = -1,
 		.sinks = { { .fd = STDOUT_FILENO }, { .fd = STDERR_FILENO } },
 		.window = CHANNEL_WINDOW,
 		.input_open = true,
-		.listening = vm && vm->console >= 0,
+		.listening = to->vm && to->vm->console >= 0,
 		.terminal = { .fd = -1 },
 	};
 	struct timespec now;
@@ -426,7 +444,8 @@ int session_run(const struct plan *plan, int channel, struct vm *vm, struct erro
 	s.began = now.tv_sec;
 	if (open_signals(&s, err) < 0)
 		return -1;
-	fcntl(channel, F_SETFL, fcntl(channel, F_GETFL) | O_NONBLOCK);
+	if (s.channel >= 0)
+		fcntl(s.channel, F_SETFL, fcntl(s.channel, F_GETFL) | O_NONBLOCK);
 	while ((rc = turn(&s, err)) > 0)
 		;
 	flush(&s);

@@ -17,7 +17,7 @@
 static void become(const char *file, const struct strv *argv, const struct vm_fds *fds, int output,
 		   const char *cwd, pid_t parent)
 {
-	int from[] = { -1, output, output, fds->channel, fds->overlay, fds->config };
+	int from[] = { -1, output, output, fds->config, fds->overlay, fds->channel };
 	sigset_t none;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -109,7 +109,6 @@ void vm_end(struct vm *vm)
 		close(vm->pidfd);
 	if (vm->console >= 0)
 		close(vm->console);
-	free(vm->dir);
 	*vm = (struct vm){ .pidfd = -1, .console = -1 };
 }
 
