@@ -76,13 +76,11 @@ char *machine_tap(const char *name);
 
 // --- disks ---
 
-// Directory of templates (system or own) or of the caller's overlays, made if it is missing: a
-// descriptor; path (may be NULL) is the caller's to free.
-int vm_templates(bool own, char **path, struct error *err);
+// Directory of the caller's templates and overlays, made if it is missing: a descriptor; path (may be
+// NULL) is the caller's to free.
 int vm_storage(char **path, struct error *err);
 // File name of the formatted template: NAME-HASH.ext4. Caller frees.
-char *vm_template_name(const char *state_name, uint64_t bytes, bool journal,
-		       const struct strv *includes);
+char *vm_template_name(const char *state_name, uint64_t bytes, const struct strv *includes);
 // Is the template there?
 bool vm_template_exists(const struct plan *plan, const struct machine *machine);
 // The overlay of an instance, open for reading and writing, inherited by nobody: a copy of the

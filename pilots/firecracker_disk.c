@@ -68,47 +68,49 @@ static int open_own(char **path, struct error *err)
 	return open_below(base, 0700, path, err);
 }
 
-int vm_templates(bool own, char **path, struct error *err)
-{
-	return own ? open_own(path, err) : open_system(path, err);
-}
-
 int vm_storage(char **path, struct error *err)
 {
 	return geteuid() == 0 ? open_system(path, err) : open_own(path, err);
 }
 
-char *vm_template_name(const char *state_name, uint64_t bytes, bool journal,
-		       const struct strv *includes)
+char *vm_template_name(const char *state_name, uint64_t bytes, const struct strv *includes)
 {
 	cleanup_strv struct strv pieces = { 0 };
 	cleanup_free char *text = NULL;
 	size_t len;
 
-	strv_pushf(&pieces, "%" PRIu64 "%s\n", bytes, journal ? " journal" : "");
+	strv_pushf(&pieces, "%" PRIu64 "\n", bytes);
 	for (size_t i = 0; i < includes->n; i++)
 		strv_pushf(&pieces, "%s\n", includes->v[i]);
 	text = strv_join(&pieces, &len);
 	return xasprintf("%s-%016" PRIx64 ".ext4", state_name, text_hash(text));
 }
 
+static int open_template_in(int dir, const char *name, uint64_t bytes, struct error *err)
+{
+	cleanup_fd int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return error_set(err, errno, "cannot open the overlay template %s", name);
+	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != bytes)
+		return error_set(err, ERR_FLAKE, "the overlay template %s is no good", name);
+	return steal_fd(&fd);
+}
+
+// That of the system, or the caller's own: who cannot write to the system's makes himself one.
 static int open_template(const struct plan *plan, const struct machine *machine, struct error *err)
 {
 	cleanup_free char *state = state_name(plan->flake, plan->own);
-	cleanup_free char *name =
-		vm_template_name(state, machine->overlay, machine->stays, &machine->includes);
-	cleanup_fd int dir = vm_templates(plan->own, NULL, err);
-	cleanup_fd int fd = -1;
-	struct stat st;
+	cleanup_free char *name = vm_template_name(state, machine->overlay, &machine->includes);
+	cleanup_fd int first = plan->own ? -1 : open_system(NULL, NULL);
+	cleanup_fd int second = -1;
+	int fd = first < 0 ? -1 : open_template_in(first, name, machine->overlay, NULL);
 
-	if (dir < 0)
-		return -1;
-	fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return error_set(err, errno, "cannot open the overlay template %s", name);
-	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != machine->overlay)
-		return error_set(err, ERR_FLAKE, "the overlay template %s is no good", name);
-	return steal_fd(&fd);
+	if (fd >= 0)
+		return fd;
+	second = vm_storage(NULL, err);
+	return second < 0 ? -1 : open_template_in(second, name, machine->overlay, err);
 }
 
 bool vm_template_exists(const struct plan *plan, const struct machine *machine)

@@ -112,10 +112,11 @@ static int boot_firecracker(struct holder *h, struct error *err)
 static int record(struct holder *h, struct error *err)
 {
 	bool qemu = h->machine->engine == VM_QEMU;
+	cleanup_free char *flake = state_name(h->plan->flake, h->plan->own);
 	struct instance instance = {
 		.id = (char *)(qemu ? "qemu" : "firecracker"),
 		.definition = h->plan->definition,
-		.flake = h->plan->flake,
+		.flake = flake,
 		.name = h->plan->instance,
 		.pid = getpid(),
 		.start = instance_start_time(getpid()),
