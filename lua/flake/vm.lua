@@ -23,20 +23,12 @@ function M.images_dir(opts)
   return root .. "/images"
 end
 
---- Directory of a flake's template: the system's, or the caller's own.
--- Returns the path, or nil, message, code.
-function M.templates_dir(flake)
-  local root, message, code = M.root({ user = flake.own })
-  if not root then return nil, message, code end
-  return root .. "/storage"
-end
-
 --- Checks the name of an image, for option tables. Returns true, or nil, reason.
 function M.check_name(name)
   if name == "" then return nil, "must not be empty" end
   if #name > 200 then return nil, "must not be longer than 200 characters" end
-  if not name:match("^[%w_@+=~-][%w._@+=~:-]*$") then
-    return nil, "must have letters, digits and . _ @ + = ~ : - only, and not begin with a dot"
+  if not name:match("^[%w_@+=~][%w._@+=~:-]*$") then
+    return nil, "must have letters, digits and . _ @ + = ~ : - only, and not begin with a dot or -"
   end
   return true
 end

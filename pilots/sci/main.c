@@ -14,9 +14,6 @@
 #include "sci.h"
 #include "util.h"
 
-// By which flake-ctl knows it in a root file system.
-__attribute__((used, retain)) static const char marker[] = "flake-pilot sci channel 1";
-
 static bool tracing;
 
 void say(const char *fmt, ...)

@@ -18,9 +18,8 @@ return function(opts)
     return nil, ("flake '%s' has no overlay size: there is nothing to compose")
       :format(flake.name), "EUSAGE"
   end
-  local job = { name = flake.name, state_name = flake.state_name, own = flake.own,
-    stays = flake.resume, size = params.overlay_size, rootfs = params.rootfs,
-    includes = params.includes }
+  local job = { name = flake.name, state_name = flake.state_name,
+    size = params.overlay_size, rootfs = params.rootfs, includes = params.includes }
   local ok
   ok, message, code = template.ensure(job, opts.force)
   if not ok then return nil, message, code end

@@ -2,7 +2,6 @@
 -- The VMs that run, and what flakes leave on disks.
 local fs = require "flake.fs"
 local pilot = require "flake.pilot"
-local vm = require "flake.vm"
 
 local M = {}
 
@@ -56,9 +55,8 @@ end
 --- Removes all disks of a flake (as registry.find gives it) that the caller may remove, but the
 -- template of the name keep.
 function M.drop_disks(flake, keep)
-  local templates, overlays = vm.templates_dir(flake), pilot.vm_storage()
-  if templates then M.sweep(templates, flake.state_name, { template = true }, keep) end
-  if overlays then M.sweep(overlays, flake.state_name, { overlay = true }) end
+  local dir = pilot.vm_storage()
+  if dir then M.sweep(dir, flake.state_name, { template = true, overlay = true }, keep) end
 end
 
 return M

@@ -18,13 +18,14 @@ local OLD_ARGS = { "init=/usr/sbin/sci", "console=ttyS0", "root=/dev/vda", "acpi
   "rd.neednet=1", "ip=dhcp", "quiet" }
 local ARGS = { "ip=dhcp", "quiet" }
 
+local OLDER = "image '%s' has the init of older tools (pull --replace-sci puts ours in)"
+
 -- The words of the kernel's command line. image: as find_image has it.
 local function boot_args(opts, image)
   local words = yaml.list {}
   for _, word in ipairs(image.channel and ARGS or OLD_ARGS) do
     if not (opts.no_net and word:match("^ip=")) then table.insert(words, word) end
   end
-  if not image.channel and opts.resume then table.insert(words, "sci_resume=1") end
   if not image.channel and opts.force_vsock then table.insert(words, "sci_force_vsock=1") end
   return table.move(opts.boot_arg, 1, #opts.boot_arg, #words + 1, words)
 end
@@ -95,14 +96,27 @@ local function check(opts)
   return ok, message, code
 end
 
-local function check_host(opts)
+-- What saving a booted VM takes. Returns true, or nil, message, code.
+local function check_snapshot(opts, image)
+  local why
   if opts.root then
-    if not opts.snapshot then return true end
-    return nil, "--snapshot: a booted VM can only be saved where it will run", "EUSAGE"
+    why = "a booted VM can only be saved where it will run"
+  elseif opts.resume then
+    why = "with --resume the VM stays: there is no boot to save"
+  elseif not image.channel then
+    why = OLDER:format(opts.vm)
   end
-  opts.host = engine.look()
-  if not opts.snapshot then return true end
+  if why then return nil, "--snapshot: " .. why, "EUSAGE" end
   return engine.check_snapshot(opts.engine, opts.host)
+end
+
+local function check_host(opts, image)
+  opts.host = not opts.root and engine.look() or nil
+  if opts.resume and not image.channel then
+    return nil, "--resume: " .. OLDER:format(opts.vm), "EUSAGE"
+  end
+  if not opts.snapshot then return true end
+  return check_snapshot(opts, image)
 end
 
 -- What template.ensure wants to know; nil: the flake has no disk.
@@ -111,9 +125,8 @@ local function disk_of(opts, name, image)
   local list = {}
   for _, path in ipairs(opts.include_tar) do table.insert(list, "tar:" .. path) end
   for _, path in ipairs(opts.include_path) do table.insert(list, "path:" .. path) end
-  return { name = name, state_name = (opts.user and "~" or "") .. name, own = opts.user or false,
-    stays = opts.resume or false, size = opts.overlay_bytes, rootfs = image.rootfs,
-    includes = list }
+  return { name = name, state_name = (opts.user and "~" or "") .. name,
+    size = opts.overlay_bytes, rootfs = image.rootfs, includes = list }
 end
 
 -- Nothing refuses any more, nothing is written yet.
@@ -159,7 +172,7 @@ return function(opts, ctx)
   local image
   if ok then image, message, code = find_image(opts) end
   if not image then return nil, message, code end
-  ok, message, code = check_host(opts)
+  ok, message, code = check_host(opts, image)
   if not ok then return nil, message, code end
   ok, message, code = register(opts, ctx, opts.name or base(opts.app), image)
   if not ok then return nil, message, code, registering.hint(opts, code) end

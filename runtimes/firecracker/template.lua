@@ -1,14 +1,13 @@
 -- SPDX-License-Identifier: MIT
 -- The template of a flake's disk: formatted, with the included files. It takes the changes of a VM;
 -- calls start with a copy of it.
--- A job: {name=of the flake, state_name=, own=bool, stays=bool, size=bytes, rootfs=path,
+-- A job: {name=of the flake, state_name=, size=bytes, rootfs=path,
 -- includes={"tar:PATH"|"path:PATH", …} with absolute paths}
 local e2fs = require "flake.e2fs"
 local fs = require "flake.fs"
 local includes = require "flake.includes"
 local locks = require "flake.locks"
 local pilot = require "flake.pilot"
-local vm = require "flake.vm"
 local lower = require "shipped.runtimes.firecracker.lower"
 local tree = require "shipped.runtimes.firecracker.tree"
 
@@ -46,15 +45,16 @@ local function make(job, target)
   local dir = target:match("^(.*)/")
   local temp <close>, why, reason = fs.temp_dir { dir = dir, prefix = ".compose" }
   if not temp then return nil, why, reason end
-  local root, file = temp:path() .. "/tree", temp:path() .. "/disk"
+  local root, file = temp:path() .. "/root", temp:path() .. "/disk"
   assert(fs.mkdir_p(root .. "/" .. UPPER))
   assert(fs.mkdir(root .. "/rootfs_work"))
   local ok
   local entries, message, code = fill(job, temp:path(), root .. "/" .. UPPER)
   if not entries then return nil, message, code end
   local _, inodes = tree.measure(entries)
-  ok, message, code = e2fs.make(file, job.size, { tree = root, inodes = inodes + 1024,
-    journal = job.stays })
+  -- As many as usual, if nothing goes in.
+  inodes = inodes > 0 and inodes + 256 or nil
+  ok, message, code = e2fs.make(file, job.size, { tree = root, inodes = inodes })
   if not ok and #job.includes > 0 then
     message = ("%s (do the includes fit into the overlay size?)"):format(message)
   end
@@ -67,19 +67,16 @@ end
 
 --- Where the template of a job is, or would be. Returns directory and name, or nil, message, code.
 function M.place(job)
-  local dir, message, code = vm.templates_dir(job)
+  local dir, message, code = pilot.vm_storage()
   if not dir then return nil, message, code end
   job.size = (job.size + 4095) // 4096 * 4096
-  return dir, pilot.vm_template(job.state_name, job.size, job.includes, job.stays)
+  return dir, pilot.vm_template(job.state_name, job.size, job.includes)
 end
 
 --- Makes the template where it is missing, or anew. Returns true, or nil, message, code.
 function M.ensure(job, anew)
   local dir, name, code = M.place(job)
   if not dir then return nil, name, code end
-  local ok, message
-  ok, message, code = fs.mkdir_p(dir, job.own and 448 or 493)
-  if not ok then return nil, message, code end
   local held <close>, why, problem = locks.wait(dir .. "/.lock")
   if not held then return nil, why, problem end
   if not anew and fs.stat(dir .. "/" .. name) then return true end
