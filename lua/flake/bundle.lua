@@ -12,6 +12,7 @@ local pilot = require "flake.pilot"
 local places = require "flake.places"
 local process = require "flake.process"
 local registry = require "flake.registry"
+local is_text = require("flake.text").is_text
 local yaml = require "flake.yaml"
 
 local M = { format = 1 }
@@ -94,10 +95,6 @@ local function read_yaml(path)
   local text, message, code = fs.read(path)
   if not text then return nil, message, code end
   return yaml.load(text, { name = path })
-end
-
-local function is_text(value)
-  return type(value) == "string" and value ~= ""
 end
 
 -- A bundle comes from elsewhere: nothing in it is believed. Links could lead anywhere, and export

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+#include <fcntl.h>
+#include <linux/random.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+
+#include "session.h"
+#include "util.h"
+
+enum { SECOND = 1000000000, TOLERATED = 100000000 };
+
+void clock_set(uint64_t nanoseconds)
+{
+	struct timespec now, host = { .tv_sec = (time_t)(nanoseconds / SECOND),
+				      .tv_nsec = (long)(nanoseconds % SECOND) };
+	int64_t seconds, difference;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	seconds = (int64_t)host.tv_sec - (int64_t)now.tv_sec;
+	difference = seconds * SECOND + host.tv_nsec - now.tv_nsec;
+	if (seconds > 1 || seconds < -1 || difference > TOLERATED || difference < -TOLERATED)
+		clock_settime(CLOCK_REALTIME, &host);
+}
+
+void clock_seed(const uint8_t *bytes, size_t n)
+{
+	cleanup_fd int fd = open("/dev/urandom", O_WRONLY | O_CLOEXEC);
+	struct {
+		int bits, size;
+		uint8_t bytes[64];
+	} seed = { .bits = (int)n * 8, .size = (int)n };
+
+	if (fd < 0 || n > sizeof(seed.bytes))
+		return;
+	memcpy(seed.bytes, bytes, n);
+	ioctl(fd, RNDADDENTROPY, &seed);
+}
