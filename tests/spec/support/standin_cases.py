@@ -348,12 +348,22 @@ def a_snapshot_that_does_not_load_ends_the_program(place):
     expect(place.end()[0], 1)
 
 
+def an_answer_without_a_body_has_no_length(place):
+    place.api()
+    s, body = connect(place.path("api"), b""), json.dumps(machine()).encode()
+    s.sendall(b"PUT /machine-config HTTP/1.1\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+    expect(s.recv(999),
+           b"HTTP/1.1 204 \r\nServer: Firecracker API\r\nConnection: keep-alive\r\n\r\n")
+    s.sendall(b"GET http://localhost/version HTTP/1.1\r\n\r\n")
+    assert s.recv(999).startswith(b"HTTP/1.1 200 \r\n")
+
+
 NEEDS_NO_GUEST = [
     an_unknown_field_of_a_request_is_refused, a_missing_field_of_a_request_is_refused,
     a_wrong_type_or_value_of_a_request_is_refused, a_snapshot_is_loaded_before_anything_else,
     what_needs_a_running_machine_is_refused_before_the_start, files_that_are_not_there_are_refused,
     a_configuration_file_is_checked_the_same_way, options_are_checked,
-    a_snapshot_that_does_not_load_ends_the_program]
+    a_snapshot_that_does_not_load_ends_the_program, an_answer_without_a_body_has_no_length]
 CASES = {name: f for name, f in globals().items() if name.startswith(("a_", "an_", "what_", "files_",
          "options_", "descriptors_", "nothing_"))}
 
