@@ -97,11 +97,10 @@ function M.grow(image, by)
 end
 
 --- Makes a file system of `size` bytes in a new file. opts: {tree=directory that goes in,
--- inodes=at least so many, extended=further arguments of -E}
+-- inodes=at least so many}
 function M.make(image, size, opts)
-  local extended = "root_owner=0:0,lazy_itable_init=1"
-  local argv = { "mke2fs", "-q", "-F", "-t", "ext4", "-m", "0", "-b", "4096",
-    "-O", "^has_journal", "-E", extended }
+  local argv = { "mke2fs", "-q", "-F", "-t", "ext4", "-m", "0", "-O", "^has_journal", "-E",
+    "lazy_itable_init=1,root_owner=0:0" }
   local function add(...) table.move({ ... }, 1, select("#", ...), #argv + 1, argv) end
   if opts.inodes and opts.inodes > size // 16384 then add("-N", tostring(opts.inodes)) end
   if opts.tree then add("-d", opts.tree) end

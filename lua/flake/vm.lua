@@ -27,8 +27,8 @@ end
 function M.check_name(name)
   if name == "" then return nil, "must not be empty" end
   if #name > 200 then return nil, "must not be longer than 200 characters" end
-  if not name:match("^[%w_@+=~-][%w._@+=~:-]*$") then
-    return nil, "must have letters, digits and . _ @ + = ~ : - only, and not begin with a dot"
+  if not name:match("^[%w_@+=~][%w._@+=~:-]*$") then
+    return nil, "must have letters, digits and . _ @ + = ~ : - only, and not begin with a dot or -"
   end
   return true
 end

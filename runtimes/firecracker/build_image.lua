@@ -10,7 +10,7 @@ local vm = require "flake.vm"
 local kernel = require "shipped.runtimes.firecracker.kernel"
 local modules = require "shipped.runtimes.firecracker.modules"
 local sci = require "shipped.runtimes.firecracker.sci"
-local store = require "shipped.runtimes.firecracker.image_store"
+local store = require "flake.vm_store"
 local tree = require "shipped.runtimes.firecracker.tree"
 
 local MIB = 1 << 20

@@ -44,13 +44,19 @@ local function kind_of(file, flake)
   if key and (key == name or starts(key, name .. "__")) then return "overlay" end
 end
 
---- Removes what a flake (its state_name) has in the caller's storage: {template=, overlay=} says of
--- what kind; keep: the name of a file that stays.
-function M.sweep(flake, kinds, keep)
-  local dir = pilot.vm_storage()
-  for _, file in ipairs(dir and fs.list(dir) or {}) do
+--- Removes what a flake (its state_name) has in a directory: {template=, overlay=} says of what
+-- kind; keep: the name of a file that stays.
+function M.sweep(dir, flake, kinds, keep)
+  for _, file in ipairs(fs.list(dir) or {}) do
     if file ~= keep and kinds[kind_of(file, flake) or ""] then fs.unlink(dir .. "/" .. file) end
   end
+end
+
+--- Removes all disks of a flake (as registry.find gives it) that the caller may remove, but the
+-- template of the name keep.
+function M.drop_disks(flake, keep)
+  local dir = pilot.vm_storage()
+  if dir then M.sweep(dir, flake.state_name, { template = true, overlay = true }, keep) end
 end
 
 return M

@@ -6,7 +6,7 @@ local pilot = require "flake.pilot"
 local M = {}
 
 local MIB = 1 << 20
-local MIN_MEMORY, MAX_MEMORY = 32, 16 << 20 -- MiB
+local MIN_MEMORY, MAX_MEMORY = 32, 4 << 20 -- MiB
 local MIN_OVERLAY, MAX_OVERLAY = MIB, 16 << 40
 -- x86's command line has 2048 bytes; the pilot says more than what the flake says.
 local MAX_WORDS = 1500
@@ -34,7 +34,7 @@ function M.mem(value)
   if not size then return nil, message, code end
   local mib = (size + MIB - 1) // MIB
   if mib < MIN_MEMORY then return refuse("mem", value, "is less than 32 MiB") end
-  if mib > MAX_MEMORY then return refuse("mem", value, "is more than 16 TiB") end
+  if mib > MAX_MEMORY then return refuse("mem", value, "is more than 4 TiB") end
   return mib
 end
 

@@ -8,7 +8,7 @@ local vm = require "flake.vm"
 local kernel = require "shipped.runtimes.firecracker.kernel"
 local kis = require "shipped.runtimes.firecracker.kis"
 local sci = require "shipped.runtimes.firecracker.sci"
-local store = require "shipped.runtimes.firecracker.image_store"
+local store = require "flake.vm_store"
 
 local function check(opts)
   local component = opts.rootfs or opts.kernel or opts.initrd

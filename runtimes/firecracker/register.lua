@@ -11,11 +11,14 @@ local engine = require "shipped.runtimes.firecracker.engine"
 local finish = require "shipped.runtimes.firecracker.register_finish"
 local limits = require "shipped.runtimes.firecracker.limits"
 local network = require "shipped.runtimes.firecracker.network"
+local template = require "shipped.runtimes.firecracker.template"
 
 -- What guests with the init of older tools must be told; ours is told by the pilot.
 local OLD_ARGS = { "init=/usr/sbin/sci", "console=ttyS0", "root=/dev/vda", "acpi=off",
   "rd.neednet=1", "ip=dhcp", "quiet" }
 local ARGS = { "ip=dhcp", "quiet" }
+
+local OLDER = "image '%s' has the init of older tools (pull --replace-sci puts ours in)"
 
 -- The words of the kernel's command line. image: as find_image has it.
 local function boot_args(opts, image)
@@ -23,7 +26,6 @@ local function boot_args(opts, image)
   for _, word in ipairs(image.channel and ARGS or OLD_ARGS) do
     if not (opts.no_net and word:match("^ip=")) then table.insert(words, word) end
   end
-  if not image.channel and opts.resume then table.insert(words, "sci_resume=1") end
   if not image.channel and opts.force_vsock then table.insert(words, "sci_force_vsock=1") end
   return table.move(opts.boot_arg, 1, #opts.boot_arg, #words + 1, words)
 end
@@ -86,28 +88,60 @@ local function check(opts)
   if opts.vcpu_count then opts.mem_mib, message, code = limits.mem(opts.mem or "4096") end
   if not opts.mem_mib then return nil, message, code end
   if opts.overlay_size then
-    ok, message, code = limits.overlay(opts.overlay_size)
-    if not ok then return nil, message, code end
+    opts.overlay_bytes, message, code = limits.overlay(opts.overlay_size)
+    if not opts.overlay_bytes then return nil, message, code end
   end
   ok, message, code = limits.boot_args(opts.boot_arg)
   if ok then ok, message, code = includes.check_options(opts) end
   return ok, message, code
 end
 
-local function check_host(opts)
+-- What saving a booted VM takes. Returns true, or nil, message, code.
+local function check_snapshot(opts, image)
+  local why
   if opts.root then
-    if not opts.snapshot then return true end
-    return nil, "--snapshot: a booted VM can only be saved where it will run", "EUSAGE"
+    why = "a booted VM can only be saved where it will run"
+  elseif opts.resume then
+    why = "with --resume the VM stays: there is no boot to save"
+  elseif not image.channel then
+    why = OLDER:format(opts.vm)
   end
-  opts.host = engine.look()
-  if not opts.snapshot then return true end
+  if why then return nil, "--snapshot: " .. why, "EUSAGE" end
   return engine.check_snapshot(opts.engine, opts.host)
+end
+
+local function check_host(opts, image)
+  opts.host = not opts.root and engine.look() or nil
+  if opts.resume and not image.channel then
+    return nil, "--resume: " .. OLDER:format(opts.vm), "EUSAGE"
+  end
+  if not opts.snapshot then return true end
+  return check_snapshot(opts, image)
+end
+
+-- What template.ensure wants to know; nil: the flake has no disk.
+local function disk_of(opts, name, image)
+  if not opts.overlay_bytes then return nil end
+  local list = {}
+  for _, path in ipairs(opts.include_tar) do table.insert(list, "tar:" .. path) end
+  for _, path in ipairs(opts.include_path) do table.insert(list, "path:" .. path) end
+  return { name = name, state_name = (opts.user and "~" or "") .. name,
+    size = opts.overlay_bytes, rootfs = image.rootfs, includes = list }
+end
+
+-- Nothing refuses any more, nothing is written yet.
+local function prepare(opts, disk, link)
+  local ok, message, code = true, nil, nil
+  if disk and not opts.root then ok, message, code = template.ensure(disk, true) end
+  if ok then ok, message, code = network.make(link) end
+  return ok, message, code
 end
 
 -- Writes the definition and makes all that goes with it. Returns true, or nil, message, code.
 local function register(opts, ctx, name, image)
   local old = registry.find(name, opts)
   local link = network.plan(opts, name, old)
+  local disk = disk_of(opts, name, image)
   opts.link = link
   local def = { name = name, engine = "firecracker", image = opts.vm,
     apps = { { path = opts.app, target = opts.target or opts.app } } }
@@ -115,13 +149,12 @@ local function register(opts, ctx, name, image)
   local function warn(text) ctx.err:write("flake-ctl: warning: ", text, "\n") end
   local ok, message, code = registry.register(def, { root = opts.root, user = opts.user,
     force = opts.force, pilot = ctx.info.bindir .. "/firecracker-pilot", warn = warn,
-    prepare = function() return network.make(link) end })
+    prepare = function() return prepare(opts, disk, link) end })
+  if ok then ok, message, code = finish(opts, name, old, disk, warn) end
   if not ok then
     network.undo(link)
-    return nil, message, code
+    if disk and not old then template.drop(disk) end
   end
-  ok, message, code = finish(opts, ctx, name, old, warn)
-  if not ok and not old then network.undo(link) end
   return ok, message, code
 end
 
@@ -139,7 +172,7 @@ return function(opts, ctx)
   local image
   if ok then image, message, code = find_image(opts) end
   if not image then return nil, message, code end
-  ok, message, code = check_host(opts)
+  ok, message, code = check_host(opts, image)
   if not ok then return nil, message, code end
   ok, message, code = register(opts, ctx, opts.name or base(opts.app), image)
   if not ok then return nil, message, code, registering.hint(opts, code) end

@@ -17,15 +17,15 @@ function M.is_ours(image)
   return text ~= nil and text:find(vm.marker, 1, true) ~= nil
 end
 
--- The commands that make the directories that are missing.
+-- The commands that make the directories that are missing. The "/." makes debugfs follow a link.
 local function missing_dirs(image)
   local commands = {}
-  for i, dir in ipairs(DIRS) do commands[i] = "stat " .. dir end
+  for i, dir in ipairs(DIRS) do commands[i] = "stat " .. dir .. "/." end
   local text, message, code = e2fs.debugfs(image, commands)
   if not text then return nil, message, code end
   local made = {}
   for _, dir in ipairs(DIRS) do
-    local from = select(2, text:find("debugfs: stat " .. dir .. "\n", 1, true))
+    local from = select(2, text:find("debugfs: stat " .. dir .. "/.\n", 1, true))
     if not text:find("^Inode: %d", from + 1) then
       table.insert(made, "mkdir " .. dir)
       if dir == "/tmp" then table.insert(made, "set_inode_field /tmp mode 041777") end
@@ -45,7 +45,7 @@ end
 local function commands_for(image, name)
   local commands, message, code = missing_dirs(image)
   if not commands then return nil, message, code end
-  for _, command in ipairs { "cd /usr/sbin", "rm sci", "write " .. name .. " sci",
+  for _, command in ipairs { "cd /usr/sbin/.", "rm sci", "write " .. name .. " sci",
     "set_inode_field sci mode 0100755", "set_inode_field sci uid 0", "set_inode_field sci gid 0" }
   do
     table.insert(commands, command)
