@@ -126,14 +126,21 @@ char *machine_config(const struct machine *machine, const char *mac)
 static void firecracker_argv(const struct machine *machine, struct strv *argv)
 {
 	strv_push(argv, "firecracker");
-	if (machine->snapshot) {
+	if (machine->saving) {
 		strv_push(argv, "--api-sock");
 		strv_push(argv, VM_API);
-		return;
+	} else {
+		strv_push(argv, "--no-api");
 	}
-	strv_push(argv, "--no-api");
 	strv_push(argv, "--config-file");
 	strv_push(argv, VM_CONFIG);
+}
+
+void machine_argv_restore(struct strv *argv)
+{
+	strv_push(argv, "firecracker");
+	strv_push(argv, "--api-sock");
+	strv_push(argv, VM_API);
 }
 
 // A comma in a value is written twice.

@@ -114,8 +114,7 @@ static void read_env(lua_State *L, int idx, struct strv *out)
 	lua_pop(L, 1);
 }
 
-// The C plan of the table at idx, in a box left on the stack.
-static struct plan *check_plan(lua_State *L, int idx)
+struct plan *pilot_check_plan(lua_State *L, int idx)
 {
 	void **box;
 	struct plan *plan;
@@ -155,7 +154,7 @@ static const struct engine *engine_of(const struct plan *plan, struct error *err
 static int l_compose(lua_State *L)
 {
 	struct error err = { 0 };
-	struct plan *plan = check_plan(L, 1);
+	struct plan *plan = pilot_check_plan(L, 1);
 	const struct engine *engine = engine_of(plan, &err);
 
 	if (!engine || engine->compose(plan, &err) < 0)
@@ -166,7 +165,7 @@ static int l_compose(lua_State *L)
 
 static int l_environment(lua_State *L)
 {
-	struct plan *plan = check_plan(L, 1);
+	struct plan *plan = pilot_check_plan(L, 1);
 
 	// The app's variables make room: the plan's box owns ours then.
 	strv_free(&plan->env);
@@ -179,7 +178,7 @@ static int l_environment(lua_State *L)
 static int l_ready(lua_State *L)
 {
 	struct error err = { 0 };
-	struct plan *plan = check_plan(L, 1);
+	struct plan *plan = pilot_check_plan(L, 1);
 	const struct engine *engine = engine_of(plan, &err);
 
 	plan_leave_directory(plan);
@@ -192,7 +191,7 @@ static int l_ready(lua_State *L)
 static int l_finish(lua_State *L)
 {
 	struct error err = { 0 };
-	const struct plan *plan = check_plan(L, 1);
+	const struct plan *plan = pilot_check_plan(L, 1);
 	const struct engine *engine = engine_of(plan, &err);
 
 	if (!engine || (engine->end && engine->end(plan, &err) < 0))
@@ -204,7 +203,7 @@ static int l_finish(lua_State *L)
 static int l_run(lua_State *L)
 {
 	struct error err = { 0 };
-	struct plan *plan = check_plan(L, 1);
+	struct plan *plan = pilot_check_plan(L, 1);
 	int code = plan_run(plan, engine_find(plan->engine), &err);
 
 	if (code < 0)
