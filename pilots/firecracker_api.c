@@ -13,6 +13,11 @@
 
 enum { CHUNK = 4096, READY_MS = 10000, REFUSED_MS = 2 };
 
+void api_add(struct node *body, const char *key, const char *value)
+{
+	node_add(body, xstrdup(key), node_scalar(value, strlen(value), false));
+}
+
 static int ended(struct vm *vm, const char *request, struct error *err)
 {
 	error_set(err, ERR_FLAKE, "firecracker: %s: no answer", request);

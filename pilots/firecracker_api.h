@@ -6,6 +6,9 @@
 #include "doc.h"
 #include "firecracker.h"
 
+// Adds a text to the body of a request.
+void api_add(struct node *body, const char *key, const char *value);
+
 // Sends one request and waits for its answer, at most so long. The first may come before the engine
 // is ready for it.
 int api_request(struct vm *vm, const char *dir, const char *request, const struct node *body,

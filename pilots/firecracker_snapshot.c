@@ -19,16 +19,6 @@ enum {
 	LATER_MS = 2,	   // until the first attempt that follows one
 };
 
-static struct node *text(const char *value)
-{
-	return node_scalar(value, strlen(value), false);
-}
-
-static void add(struct node *map, const char *key, struct node *value)
-{
-	node_add(map, xstrdup(key), value);
-}
-
 static int open_part(int dir, const char *name, uint64_t bytes)
 {
 	cleanup_fd int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -86,11 +76,11 @@ static int load(struct vm *vm, const char *dir, struct error *err)
 	cleanup_node struct node *body = node_new(NODE_MAP);
 	struct node *memory = node_new(NODE_MAP);
 
-	add(memory, "backend_type", text("File"));
-	add(memory, "backend_path", text(VM_MEMORY));
-	add(body, "snapshot_path", text(VM_STATE));
-	add(body, "mem_backend", memory);
-	add(body, "resume_vm", node_scalar("true", strlen("true"), true));
+	api_add(memory, "backend_type", "File");
+	api_add(memory, "backend_path", VM_MEMORY);
+	api_add(body, "snapshot_path", VM_STATE);
+	node_add(body, xstrdup("mem_backend"), memory);
+	node_add(body, xstrdup("resume_vm"), node_scalar("true", strlen("true"), true));
 	return api_request(vm, dir, "PUT /snapshot/load", body, LOAD_SECONDS, err);
 }
 

@@ -13,16 +13,6 @@
 
 enum { BOOT_MS = 120000, PAUSE_SECONDS = 30, CREATE_SECONDS = 600 };
 
-static struct node *text(const char *value)
-{
-	return node_scalar(value, strlen(value), false);
-}
-
-static void add(struct node *map, const char *key, struct node *value)
-{
-	node_add(map, xstrdup(key), value);
-}
-
 // The guest is idle when it has said hello: it waits for calls.
 static int wait_for_guest(struct vm *vm, int listener, struct error *err)
 {
@@ -40,7 +30,7 @@ static int pause_vm(struct vm *vm, const char *dir, struct error *err)
 {
 	cleanup_node struct node *body = node_new(NODE_MAP);
 
-	add(body, "state", text("Paused"));
+	api_add(body, "state", "Paused");
 	return api_request(vm, dir, "PATCH /vm", body, PAUSE_SECONDS, err);
 }
 
@@ -50,9 +40,9 @@ static int create(struct vm *vm, const char *dir, const char *target, struct err
 	cleanup_free char *state = xasprintf("%s/" SNAPSHOT_STATE, target);
 	cleanup_free char *memory = xasprintf("%s/" SNAPSHOT_MEMORY, target);
 
-	add(body, "snapshot_type", text("Full"));
-	add(body, "snapshot_path", text(state));
-	add(body, "mem_file_path", text(memory));
+	api_add(body, "snapshot_type", "Full");
+	api_add(body, "snapshot_path", state);
+	api_add(body, "mem_file_path", memory);
 	return api_request(vm, dir, "PUT /snapshot/create", body, CREATE_SECONDS, err);
 }
 

@@ -2,6 +2,7 @@
 -- Checks of the host (doctor/host.lua, doctor/limits.lua) and of the flakes, the system's and the
 -- caller's own.
 -- A finding: {severity="serious"|"warning", what=, remedy=}.
+local disks = require "flake.doctor.disks"
 local fs = require "flake.fs"
 local hooks = require "flake.hooks"
 local host = require "flake.doctor.host"
@@ -87,6 +88,7 @@ local function check_definition(add, name, scope)
       "a misspelling? it has no effect")
   end
   if flake.engine == "podman" then images.check_parts(add, flake) end
+  if flake.engine == "firecracker" then disks.check_saved(add, flake, registry.where(scope)) end
   if scope.user then check_own(add, flake) end
 end
 
@@ -190,7 +192,9 @@ function M.examine(name, opts)
     for _, row in ipairs(rows or {}) do check_definition(add, row.name, scope) end
     check_orphans(add, scope)
   end
-  images.check_composed(add, all_names())
+  local names = all_names()
+  images.check_composed(add, names)
+  disks.check(add, names)
   return findings
 end
 

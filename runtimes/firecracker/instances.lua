@@ -36,19 +36,26 @@ end
 
 local function starts(text, with) return text:sub(1, #with) == with end
 
--- Of which kind is a file of the storage to that flake? "template", "overlay" or nil.
+local HASH = ("%x"):rep(16)
+
+-- Of which kind is a file of the storage to that flake? "template", "snapshot" (a directory,
+-- perhaps an unfinished one), "overlay" or nil.
 local function kind_of(file, flake)
-  local template = file:match("^(.*)%-%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%.ext4$")
-  if template == flake then return "template" end
+  if file:match("^(.*)%-" .. HASH .. "%.ext4$") == flake then return "template" end
+  local saved = file:match("^(.*)%-" .. HASH .. "%.snap$")
+    or file:match("^(.*)%-" .. HASH .. "%.snap%.new$")
+  if saved == flake then return "snapshot" end
   local key, name = file:match("^(.*)%.overlay$"), encode(flake)
   if key and (key == name or starts(key, name .. "__")) then return "overlay" end
 end
 
---- Removes what a flake (its state_name) has in a directory: {template=, overlay=} says of what
--- kind; keep: the name of a file that stays.
+--- Removes what a flake (its state_name) has in a directory: {template=, snapshot=, overlay=} says
+-- of what kind; keep: the name of a file that stays.
 function M.sweep(dir, flake, kinds, keep)
   for _, file in ipairs(fs.list(dir) or {}) do
-    if file ~= keep and kinds[kind_of(file, flake) or ""] then fs.unlink(dir .. "/" .. file) end
+    if file ~= keep and kinds[kind_of(file, flake) or ""] then
+      fs.remove_tree(dir .. "/" .. file)
+    end
   end
 end
 
@@ -56,7 +63,9 @@ end
 -- template of the name keep.
 function M.drop_disks(flake, keep)
   local dir = pilot.vm_storage()
-  if dir then M.sweep(dir, flake.state_name, { template = true, overlay = true }, keep) end
+  if not dir then return end
+  local all = { template = true, snapshot = true, overlay = true }
+  M.sweep(dir, flake.state_name, all, keep)
 end
 
 return M

@@ -1,11 +1,11 @@
 -- SPDX-License-Identifier: MIT
 -- flake-ctl firecracker register: what follows when the definition is written.
-local pilot = require "flake.pilot"
 local registry = require "flake.registry"
 local tap = require "flake.tap"
 local vm = require "flake.vm"
 local instances = require "shipped.runtimes.firecracker.instances"
 local network = require "shipped.runtimes.firecracker.network"
+local snapshot = require "shipped.runtimes.firecracker.snapshot"
 local template = require "shipped.runtimes.firecracker.template"
 
 -- VMs of the definition that was replaced would outlive it, and their disks belong to it. The new
@@ -20,14 +20,6 @@ local function end_old(old, flake, disk, warn)
   instances.drop_disks(old, keep)
   local made = network.made_by(old)
   if made and made ~= vm.params(flake).tap then tap.drop(made) end
-end
-
-local function snapshot(name, opts)
-  local where, message, code = registry.where(opts)
-  local plan
-  if where then plan, message, code = pilot.plan(name, {}, where) end
-  if not plan then return nil, message, code end
-  return pilot.vm_snapshot(plan)
 end
 
 --- Ends what the old flake had; saves a booted VM of the new one. A flake for which that fails is
