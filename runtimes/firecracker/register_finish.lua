@@ -4,6 +4,7 @@ local pilot = require "flake.pilot"
 local registry = require "flake.registry"
 local tap = require "flake.tap"
 local vm = require "flake.vm"
+local vm_disks = require "flake.vm_disks"
 local instances = require "shipped.runtimes.firecracker.instances"
 local network = require "shipped.runtimes.firecracker.network"
 local template = require "shipped.runtimes.firecracker.template"
@@ -17,7 +18,7 @@ local function end_old(old, flake, disk, warn)
   if not ok then warn(("a VM of the old flake still runs: %s"):format(message)) end
   local keep
   if disk then keep = select(2, template.place(disk)) end
-  instances.drop_disks(old, keep)
+  vm_disks.drop(old, keep)
   local made = network.made_by(old)
   if made and made ~= vm.params(flake).tap then tap.drop(made) end
 end

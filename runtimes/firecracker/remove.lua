@@ -5,6 +5,7 @@ local fs = require "flake.fs"
 local registry = require "flake.registry"
 local tap = require "flake.tap"
 local vm = require "flake.vm"
+local vm_disks = require "flake.vm_disks"
 local instances = require "shipped.runtimes.firecracker.instances"
 local network = require "shipped.runtimes.firecracker.network"
 
@@ -21,7 +22,7 @@ end
 
 -- What belongs to the flake alone. That something of it stays is no reason for the flake to stay.
 local function drop_rest(flake, warn)
-  instances.drop_disks(flake)
+  vm_disks.drop(flake)
   local made = network.made_by(flake)
   if not made then return end
   local ok, message = tap.drop(made)

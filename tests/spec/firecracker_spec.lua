@@ -248,6 +248,60 @@ describe("flake-ctl firecracker", function()
     end)
   end)
 
+  describe("doctor", function()
+    local function doctor(...)
+      local _, out = place:ctl("doctor", ...)
+      return out
+    end
+
+    before_each(function()
+      image("leap")
+      place:put("/usr/bin/firecracker-pilot", "")
+      assert.are.equal(0, (register("--overlay-size", "1g")))
+    end)
+
+    it("finds nothing wrong with a VM flake that is whole", function()
+      assert.are.equal("all is well\n", doctor("mybash"))
+    end)
+
+    it("says what a VM flake lacks", function()
+      fs.unlink(storage .. "/" .. templates()[1])
+      fs.unlink(images .. "/leap/kernel")
+      local out = doctor("mybash")
+      assert.matches("its kernel is missing: " .. images .. "/leap/kernel", out, 1, true)
+      assert.matches("remedy: flake-ctl firecracker pull --name leap", out, 1, true)
+      assert.matches("remedy: flake-ctl firecracker compose mybash\n", out, 1, true)
+    end)
+
+    it("says what the engine lacks", function()
+      place:ctl("firecracker", "register", "--vm", "leap", "--app", "/usr/bin/mybash", "--force")
+      assert.matches("network device tap%-mybash is missing\n.*ip tuntap add", doctor("mybash"))
+      fs.unlink(place.bin .. "/firecracker")
+      fs.unlink(place.bin .. "/qemu-system-" .. vm.machine())
+      local path = process.getenv("PATH")
+      process.setenv("PATH", place.bin)
+      local out = doctor("mybash")
+      process.setenv("PATH", path)
+      assert.matches("qemu-system-" .. vm.machine() .. " is not installed", out, 1, true)
+    end)
+
+    it("finds disks of flakes that are gone, and KVM that is not", function()
+      state.kvm, state.why = false, "guests hang"
+      place:put("/var/lib/firecracker/storage/gone.overlay", "")
+      place:put("/var/lib/firecracker/storage/mybash.overlay", "")
+      place:stand_in("podman")
+      local out = doctor()
+      assert.matches("no flake for the disk " .. storage .. "/gone.overlay\n  remedy: rm ", out, 1,
+        true)
+      assert.is_nil(out:find("mybash.overlay", 1, true))
+      if fs.access("/dev/kvm", "rw") then
+        assert.matches("KVM does not work here: guests hang", out, 1, true)
+      else
+        assert.matches("/dev/kvm", out, 1, true)
+      end
+    end)
+  end)
+
   it("names network devices so that the kernel takes them", function()
     assert.are.equal("tap-abcdefghijk", tap.name("abcdefghijk"))
     local long = tap.name("abcdefghijkl")
