@@ -352,8 +352,10 @@ static void watch(const struct session *s, struct pollfd *on)
 // The stream is over and the program's exit was not heard.
 static int lost(struct session *s, struct error *err)
 {
-	error_set(err, ERR_FLAKE, "the virtual machine ended before %s did",
-		  s->started ? s->plan->target : "it was up");
+	if (s->started)
+		error_set(err, ERR_FLAKE, "the VM ended before %s did", s->plan->target);
+	else
+		error_set(err, ERR_FLAKE, "the VM did not come up");
 	return s->vm ? vm_explain(s->vm, err) : -1;
 }
 

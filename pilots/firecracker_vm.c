@@ -122,7 +122,7 @@ static char *last_line(const struct vm *vm)
 	if (panic)
 		return xstrndup(panic, strcspn(panic, "\r\n"));
 	while ((line = strsep(&rest, "\r\n")))
-		if (*line)
+		if (*line && !strstr(line, "] reboot: "))
 			best = line;
 	return xstrdup(best);
 }
