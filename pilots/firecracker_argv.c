@@ -179,9 +179,8 @@ static void qemu_machine(const struct machine *machine, struct strv *argv)
 	strv_push(argv, "chardev:console");
 }
 
-// The bus is named, so that the kernel's order of disks is ours.
-static void qemu_drive(struct strv *argv, const char *id, const char *path, unsigned bus,
-		       const char *options)
+// The kernel numbers disks in the order in which they stand here.
+static void qemu_drive(struct strv *argv, const char *id, const char *path, const char *options)
 {
 	cleanup_free char *file = escape(path);
 
@@ -189,13 +188,13 @@ static void qemu_drive(struct strv *argv, const char *id, const char *path, unsi
 	strv_pushf(argv, "id=%s,file=%s,format=raw,if=none,werror=report,rerror=report,%s", id,
 		   file, options);
 	strv_push(argv, "-device");
-	strv_pushf(argv, "virtio-blk-device,drive=%s,bus=virtio-mmio-bus.%u", id, bus);
+	strv_pushf(argv, "virtio-blk-device,drive=%s", id);
 }
 
 static void qemu_channel(struct strv *argv)
 {
 	strv_push(argv, "-device");
-	strv_push(argv, "virtio-serial-device,max_ports=2,bus=virtio-mmio-bus.2");
+	strv_push(argv, "virtio-serial-device,max_ports=2");
 	strv_push(argv, "-chardev");
 	strv_pushf(argv, "socket,id=channel,fd=%d", VM_FD_CHANNEL);
 	strv_push(argv, "-device");
@@ -210,7 +209,7 @@ static void qemu_network(const struct machine *machine, const char *mac, struct 
 	else
 		strv_push(argv, "user,id=net");
 	strv_push(argv, "-device");
-	strv_pushf(argv, "virtio-net-device,netdev=net,mac=%s,bus=virtio-mmio-bus.3", mac);
+	strv_pushf(argv, "virtio-net-device,netdev=net,mac=%s", mac);
 }
 
 static void qemu_argv(const struct machine *machine, const char *mac, struct strv *argv)
@@ -224,9 +223,9 @@ static void qemu_argv(const struct machine *machine, const char *mac, struct str
 	}
 	strv_push(argv, "-append");
 	strv_push(argv, machine->command_line);
-	qemu_drive(argv, "root", machine->rootfs, 0, "readonly=on");
+	qemu_drive(argv, "root", machine->rootfs, "readonly=on");
 	if (machine->overlay)
-		qemu_drive(argv, "overlay", VM_OVERLAY, 1,
+		qemu_drive(argv, "overlay", VM_OVERLAY,
 			   streq(cache_of(machine), "Unsafe") ? "discard=unmap,cache=unsafe"
 							      : "discard=unmap,cache=writeback");
 	if (machine->framed)
