@@ -11,7 +11,8 @@ local template = require "shipped.runtimes.firecracker.template"
 
 -- VMs of the definition that was replaced would outlive it, and their disks belong to it. The new
 -- template stays.
-local function end_old(old, flake, disk, warn)
+local function end_old(old, flake, made, warn)
+  local disk, link = made.disk, made.link
   if not old or old.engine ~= "firecracker" then return end
   local rows = instances.list(old.state_name)
   local ok, message = instances.stop(rows or {})
@@ -19,8 +20,10 @@ local function end_old(old, flake, disk, warn)
   local keep
   if disk then keep = select(2, template.place(disk)) end
   vm_disks.drop(old, keep)
-  local made = network.made_by(old)
-  if made and made ~= vm.params(flake).tap then tap.drop(made) end
+  local device = network.made_by(old)
+  if device and device ~= vm.params(flake).tap then tap.drop(device) end
+  ok, message = network.renew(link, old)
+  if not ok then warn(message) end
 end
 
 local function snapshot(name, opts)
@@ -32,13 +35,14 @@ local function snapshot(name, opts)
 end
 
 --- Ends what the old flake had; saves a booted VM of the new one. A flake for which that fails is
--- taken back. old: the flake that was replaced, or nil; disk: as for template.ensure, or nil.
+-- taken back. old: the flake that was replaced, or nil; made: {disk=as for template.ensure, or nil,
+-- link=of network.plan, or nil}.
 -- Returns true, or nil, message, code.
-return function(opts, name, old, disk, warn)
+return function(opts, name, old, made, warn)
   if opts.root then return true end
   local flake, message, code = registry.find(name, opts)
   if not flake then return nil, message, code end
-  end_old(old, flake, disk, warn)
+  end_old(old, flake, made, warn)
   if not opts.snapshot then return true end
   local ok
   ok, message, code = snapshot(name, opts)
