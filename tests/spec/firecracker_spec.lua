@@ -163,6 +163,29 @@ describe("flake-ctl firecracker", function()
       assert.matches("would not be seen: /tmp is new in each VM", err)
     end)
 
+    it("puts includes where the image's links lead; its directories stay as they are", function()
+      local root = place.root .. "/lower"
+      assert(fs.mkdir_p(root .. "/usr/lib"))
+      assert(fs.mkdir_p(root .. "/var"))
+      assert(fs.mkdir(root .. "/srv", 449)) -- 0701
+      assert(fs.symlink("usr/lib", root .. "/lib"))
+      assert(fs.symlink("/var", root .. "/usr/lib/state"))
+      fs.unlink(images .. "/leap/rootfs")
+      assert(e2fs.make(images .. "/leap/rootfs", 4 << 20, { tree = root }))
+      place:put("/inc/lib/state/x", "x")
+      place:put("/inc/srv/y", "y")
+      local archive = require "flake.archive"
+      assert(archive.create(place.root .. "/inc.tar", place.root .. "/inc"))
+      assert(archive.to_tar(place.root .. "/inc.tar", place.root .. "/inc2.tar", { "srv" }))
+      local code, _, err = register("--overlay-size", "20MiB", "--include-tar",
+        place.root .. "/inc2.tar")
+      assert.are.equal(0, code, err)
+      local files = assert(e2fs.walk(storage .. "/" .. templates()[1]))
+      assert.is_nil(files["rootfs_upper/lib"])
+      assert.is_truthy(files["rootfs_upper/var/x"])
+      assert.are.equal(16384 + 449, files["rootfs_upper/srv"].mode)
+    end)
+
     it("says aloud what does not fit, and leaves nothing", function()
       fs.unlink(images .. "/leap/channel")
       place:put("/host/big", ("x"):rep(3 << 20))
