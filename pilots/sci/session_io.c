@@ -10,7 +10,7 @@
 #include "session.h"
 
 enum {
-	CHUNK = 65536,
+	CHUNK = CHANNEL_MAX_PAYLOAD,
 	GRANT = 256 << 10,    // passed on before the host may send more
 	TTY_REST = 256 << 10, // a terminal never holds more of what a dead program wrote
 };
@@ -130,15 +130,17 @@ static bool may_read(const struct session *session, const struct source *source)
 // Reads once; returns whether there may be more.
 static bool source_read(struct session *session, int which)
 {
-	static uint8_t buf[CHUNK];
+	static uint8_t ignored[CHUNK];
 	struct source *source = &session->out[which];
 	bool deaf = session->mute || !session->link;
+	// The frame is filled where it is.
+	uint8_t *to = deaf ? ignored : channel_begin(&session->link->out);
 	size_t max = deaf || source->window > CHUNK ? CHUNK : source->window;
 	ssize_t n;
 
 	if (session->dead && source->left < max)
 		max = source->left;
-	n = max ? read(source->fd, buf, max) : 0;
+	n = max ? read(source->fd, to, max) : 0;
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return false;
 	if (n <= 0) {
@@ -152,8 +154,8 @@ static bool source_read(struct session *session, int which)
 	if (deaf)
 		return true;
 	source->window -= (uint32_t)n;
-	channel_put(&session->link->out, CHANNEL_DATA, (uint8_t)(which + 1), session->id, buf,
-		    (size_t)n);
+	channel_finish(&session->link->out, CHANNEL_DATA, (uint8_t)(which + 1), session->id,
+		       (size_t)n);
 	return true;
 }
 
