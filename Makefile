@@ -43,19 +43,20 @@ CRYPTO_LIBS = $(call pkg,--libs,libcrypto)
 
 BASE := error util strv
 DOC := doc doc_emit doc_json utf8
-FLAKE := $(DOC) flake flake_schema paths state instance composed
-PLAN := plan hooks bytes relay share
+FLAKE := $(DOC) flake flake_schema flake_vm size paths state instance composed
+PLAN := plan hooks bytes relay share engines channel terminal
 PROCESS := $(patsubst src/%.c,%,$(wildcard src/process*.c))
 FS := $(patsubst src/%.c,%,$(wildcard src/fs*.c))
 HTTP := http http_download
 ARCHIVE := $(patsubst src/%.c,%,$(wildcard src/archive*.c))
 BIND_PROCESS := $(patsubst src/%.c,%,$(wildcard src/bind_proc*.c))
 BIND_YAML := bind_yaml bind_yaml_dump
-BIND_PILOT := bind_pilot bind_plan bind_state
+BIND_PILOT := bind_pilot bind_plan bind_state bind_vm
 BIND_FS := $(patsubst src/%.c,%,$(wildcard src/bind_fs*.c))
-PILOTS := podman
+PILOTS := podman firecracker
 # An engine may have more files than the one of its name.
-ENGINES := $(filter-out %_main,$(patsubst pilots/%.c,%,$(wildcard $(PILOTS:%=pilots/%*.c))))
+ENGINES := $(filter-out %_main,$(patsubst pilots/%.c,%,$(sort \
+	$(wildcard $(PILOTS:%=pilots/%*.c) pilots/firecracker_kvm*.c))))
 MODULES := process fs yaml pilot http archive digest
 
 objs = $(patsubst %,$(B)/src/%.o,$(1))
@@ -63,7 +64,7 @@ pobjs = $(patsubst %,$(B)/pilots/%.o,$(1))
 
 HOST_OBJS := $(call objs,$(BASE) $(FLAKE) $(PROCESS) $(FS) lua_util $(BIND_YAML) $(BIND_PILOT) \
 	$(BIND_PROCESS) $(BIND_FS)) $(call pobjs,$(PLAN) $(ENGINES))
-PILOT_OBJS := $(call pobjs,$(PLAN)) $(call objs,$(BASE) $(FLAKE) $(PROCESS))
+PILOT_OBJS := $(call pobjs,$(PLAN)) $(call objs,$(BASE) $(FLAKE) $(PROCESS) $(FS))
 PROGRAMS := $(B)/flake-ctl $(B)/flake-launch $(B)/flake-relay $(B)/flake-init $(B)/sci $(PILOTS:%=$(B)/%-pilot)
 SO := $(MODULES:%=$(B)/flake/%.so)
 FLUSH := $(if $(COV),$(B)/coverage_flush.o)
@@ -146,7 +147,7 @@ $(B)/flake/process.so: $(call objs,$(BASE) lua_util $(PROCESS) $(BIND_PROCESS))
 $(B)/flake/fs.so: $(call objs,$(BASE) lua_util $(FS) $(BIND_FS))
 $(B)/flake/yaml.so: $(call objs,$(BASE) lua_util $(DOC) $(BIND_YAML))
 $(B)/flake/yaml.so: SO_LIBS = $(YAML_LIBS)
-$(B)/flake/pilot.so: $(call objs,$(BASE) lua_util $(FLAKE) $(PROCESS) $(BIND_YAML) $(BIND_PILOT)) \
+$(B)/flake/pilot.so: $(call objs,$(BASE) lua_util $(FLAKE) $(PROCESS) $(FS) $(BIND_YAML) $(BIND_PILOT)) \
 	$(call pobjs,$(PLAN) $(ENGINES))
 $(B)/flake/pilot.so: SO_LIBS = $(YAML_LIBS)
 $(B)/flake/http.so: $(call objs,$(BASE) lua_util $(HTTP) bind_http)
@@ -212,13 +213,12 @@ install: build
 	$(INSTALL) -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/flake $(DESTDIR)$(SHAREDIR) \
 		$(DESTDIR)$(FLAKESDIR) $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man8
 	$(INSTALL) -m 755 $(B)/flake-ctl $(PILOTS:%=$(B)/%-pilot) $(DESTDIR)$(BINDIR)
-	for l in podman build build-dpkg build-rpmbuild; do \
+	for l in podman firecracker build build-dpkg build-rpmbuild; do \
 		ln -sf flake-ctl $(DESTDIR)$(BINDIR)/flake-ctl-$$l; done
 	ln -sf flake-ctl $(DESTDIR)$(BINDIR)/flake-studio
 	$(INSTALL) -m 755 $(B)/flake-launch $(B)/flake-relay $(B)/flake-init $(B)/sci $(DESTDIR)$(LIBDIR)
 	$(INSTALL) -m 644 $(SO) $(DESTDIR)$(LIBDIR)/flake
-	for d in lua lua/flake lua/flake/build lua/flake/commands lua/flake/doctor lua/flake/studio runtimes runtimes/podman \
-		builders builders/dpkg builders/rpmbuild; do \
+	for d in $$(find lua runtimes builders -type d); do \
 		$(INSTALL) -d $(DESTDIR)$(SHAREDIR)/$$d; \
 		for f in $$d/*; do [ ! -f $$f ] || $(INSTALL) -m 644 $$f $(DESTDIR)$(SHAREDIR)/$$d; done; \
 	done
@@ -227,14 +227,12 @@ install: build
 
 # For luarocks: modules only, to the places that the rock names.
 install-rock: build
-	$(INSTALL) -d $(ROCK_LIBDIR)/flake $(ROCK_LUADIR)/flake/commands $(ROCK_LUADIR)/flake/doctor \
-		$(ROCK_LUADIR)/flake/build $(ROCK_LUADIR)/flake/studio
+	$(INSTALL) -d $(ROCK_LIBDIR)/flake
 	$(INSTALL) -m 755 $(SO) $(ROCK_LIBDIR)/flake
-	$(INSTALL) -m 644 lua/flake/*.lua $(ROCK_LUADIR)/flake
-	$(INSTALL) -m 644 lua/flake/commands/*.lua $(ROCK_LUADIR)/flake/commands
-	$(INSTALL) -m 644 lua/flake/doctor/*.lua $(ROCK_LUADIR)/flake/doctor
-	$(INSTALL) -m 644 lua/flake/build/*.lua $(ROCK_LUADIR)/flake/build
-	$(INSTALL) -m 644 lua/flake/studio/*.lua $(ROCK_LUADIR)/flake/studio
+	for d in $$(cd lua && find flake -type d); do \
+		$(INSTALL) -d $(ROCK_LUADIR)/$$d; \
+		$(INSTALL) -m 644 lua/$$d/*.lua $(ROCK_LUADIR)/$$d; \
+	done
 
 # Of a repository what is committed, of an unpacked distribution all that was in it.
 DIST := flake-pilot-$(VERSION)

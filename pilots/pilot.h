@@ -36,7 +36,9 @@ struct plan {
 	struct strv prepare; // to be run first: makes the composed image
 	struct strv start;   // to be run first: starts the instance
 	struct strv argv;    // what is executed
-	char *process;	     // what argv reads as /dev/fd/3; NULL: nothing
+	char *process;	     // what argv (or start) reads as /dev/fd/3; NULL: nothing
+	char *socket;	     // what the call goes through, instead of argv; NULL: nothing
+	bool stays;	     // the pilot stays beside the app, as its engine's run
 };
 
 // The members of a plan by name, for whoever passes plans on: Lua and the relay.
@@ -65,11 +67,18 @@ struct engine {
 	int (*compose)(struct plan *plan, struct error *err);
 	// Runs what has to be run first, so that argv can be executed. May be NULL.
 	int (*ready)(struct plan *plan, struct error *err);
+	// In place of executing argv: runs the app and returns its exit status, or -1. May be NULL.
+	int (*run)(struct plan *plan, struct error *err);
 	// Ends the instance. May be NULL.
 	int (*end)(const struct plan *plan, struct error *err);
 };
 
-extern const struct engine engine_podman;
+extern const struct engine engine_podman, engine_firecracker;
+
+// All engines that have a pilot; the last is NULL.
+extern const struct engine *const engines[];
+// The engine of that name; NULL: it has no pilot.
+const struct engine *engine_find(const char *name);
 
 // The flake of a call by its argv[0]. When there is no definition of that name, the name that the
 // called link points to may have one. Errors as of flake_load.
@@ -83,6 +92,14 @@ int plan_make(struct plan *plan, const struct flake *flake, const struct call *c
 // Where the flake does not share the working directory, and who runs the engine may not reach it,
 // goes to /.
 void plan_leave_directory(const struct plan *plan);
+
+// Takes back what compose has put into the plan.
+void plan_uncompose(struct plan *plan);
+
+// Notes in plan->prepare that "flake-ctl ENGINE compose" has to make something for the flake first.
+int plan_needs_compose(struct plan *plan, struct error *err);
+// Runs plan->prepare.
+int plan_prepare(const struct plan *plan, struct error *err);
 
 // Gets the plan ready and replaces this process by plan->argv; returns only on failure, or the exit
 // code of a call that ends its instance (%remove), for which we stay. Another user's process gets a
@@ -114,6 +131,10 @@ int hooks_present(const struct flake *flake, struct error *err);
 // For the way through sudo: an argument vector for flake-relay that holds the whole plan, and the
 // way back.
 void relay_pack(struct strv *argv, const struct plan *plan);
+// What must be decided as the other user goes through sudo as a whole: relay_sudo begins plan->argv
+// for any program that runs as plan->user, relay_compose ends it with flake-relay and the plan.
+void relay_sudo(struct plan *plan);
+int relay_compose(struct plan *plan, struct error *err);
 int relay_unpack(struct plan *plan, int argc, char **argv, struct error *err);
 
 // Exit code that stands for an error of flake_load or plan_*.

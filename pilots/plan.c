@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <pwd.h>
 
+#include "paths.h"
 #include "pilot.h"
 #include "process.h"
 #include "util.h"
@@ -49,6 +50,8 @@ const struct plan_field plan_fields[] = {
 	FIELD(PLAN_LIST, false, start),
 	FIELD(PLAN_LIST, false, argv),
 	FIELD(PLAN_TEXT, false, process),
+	FIELD(PLAN_TEXT, false, socket),
+	FIELD(PLAN_FLAG, false, stays),
 	{ 0 },
 };
 // clang-format on
@@ -269,6 +272,43 @@ int plan_make(struct plan *plan, const struct flake *flake, const struct call *c
 	return engine ? engine->compose(plan, err) : 0;
 }
 
+void plan_uncompose(struct plan *plan)
+{
+	strv_free(&plan->prepare);
+	strv_free(&plan->start);
+	strv_free(&plan->argv);
+	free(steal_ptr(&plan->process));
+	free(steal_ptr(&plan->socket));
+}
+
+int plan_needs_compose(struct plan *plan, struct error *err)
+{
+	cleanup_free char *dir = paths_exe_dir();
+	cleanup_free char *ctl = dir ? paths_bin_file(dir, "flake-ctl") : NULL;
+
+	if (!ctl)
+		return error_set(err, ENOENT, "cannot find flake-ctl");
+	strv_push(&plan->prepare, ctl);
+	strv_push(&plan->prepare, plan->engine);
+	strv_push(&plan->prepare, "compose");
+	if (plan->own)
+		strv_push(&plan->prepare, "--user");
+	if (plan->lenient)
+		strv_push(&plan->prepare, "--ignore-missing");
+	strv_push(&plan->prepare, plan->flake);
+	return 0;
+}
+
+int plan_prepare(const struct plan *plan, struct error *err)
+{
+	int rc = process_output((const char *const *)plan->prepare.v, false, NULL, err);
+
+	if (rc > 0)
+		return error_set(err, ERR_FLAKE, "cannot compose the image of flake '%s'",
+				 plan->flake);
+	return rc;
+}
+
 static void keep_env(struct strv *env, const char *name)
 {
 	const char *value = getenv(name);
@@ -322,10 +362,12 @@ void plan_leave_directory(const struct plan *plan)
 int plan_run(struct plan *plan, const struct engine *engine, struct error *err)
 {
 	plan_leave_directory(plan);
-	if (!engine || !plan->argv.n)
+	if (!engine || (!plan->argv.n && !plan->socket))
 		return error_set(err, ERR_FLAKE, "engine '%s' has no pilot", plan->engine);
 	if (plan->user)
 		return plan_exec(plan, err);
+	if (engine->run)
+		return engine->run(plan, err);
 	if (engine->ready && engine->ready(plan, err) < 0)
 		return -1;
 	if (plan->remove && (plan->resume || plan->attach) && engine->end)

@@ -381,39 +381,16 @@ static int compose_instance(struct plan *plan, struct error *err)
 // that makes it.
 static int find_composed(struct plan *plan, struct error *err)
 {
-	cleanup_free char *dir = paths_exe_dir();
-	cleanup_free char *ctl = dir ? paths_bin_file(dir, "flake-ctl") : NULL;
 	cleanup_free char *name = state_name(plan->flake, plan->own);
 	cleanup_free char *image = composed_image(name, plan->prepared);
 
 	if (!image) {
-		if (!ctl)
-			return error_set(err, ENOENT, "cannot find flake-ctl");
 		image = composed_name(name);
-		strv_push(&plan->prepare, ctl);
-		strv_push(&plan->prepare, "podman");
-		strv_push(&plan->prepare, "compose");
-		if (plan->own)
-			strv_push(&plan->prepare, "--user");
-		if (plan->lenient)
-			strv_push(&plan->prepare, "--ignore-missing");
-		strv_push(&plan->prepare, plan->flake);
+		if (plan_needs_compose(plan, err) < 0)
+			return -1;
 	}
 	free(plan->image);
 	plan->image = steal_ptr(&image);
-	return 0;
-}
-
-// What must be decided as the other user goes through sudo as a whole.
-static int compose_relay(struct plan *plan, struct error *err)
-{
-	cleanup_free char *dir = paths_exe_dir();
-	cleanup_free char *relay = dir ? paths_lib_file(dir, "flake-relay") : NULL;
-
-	if (!relay)
-		return error_set(err, ENOENT, "cannot find flake-relay");
-	strv_push(&plan->argv, relay);
-	relay_pack(&plan->argv, plan);
 	return 0;
 }
 
@@ -423,16 +400,11 @@ static int compose(struct plan *plan, struct error *err)
 
 	if (!plan->image || !*plan->image || plan->image[0] == '-')
 		return error_set(err, ERR_FLAKE, "flake '%s' has no usable image", plan->flake);
-	strv_free(&plan->prepare);
-	strv_free(&plan->start);
-	strv_free(&plan->argv);
-	free(steal_ptr(&plan->process));
+	plan_uncompose(plan);
 	if (plan->user) {
-		strv_push(&plan->argv, "sudo");
-		strv_pushf(&plan->argv, "--user=%s", plan->user);
-		strv_push(&plan->argv, "--");
+		relay_sudo(plan);
 		if (instance || plan->composed)
-			return compose_relay(plan, err);
+			return relay_compose(plan, err);
 	}
 	if (plan->composed && find_composed(plan, err) < 0)
 		return -1;
@@ -445,7 +417,7 @@ static int ready_image(struct plan *plan, struct error *err)
 {
 	if (!plan->prepare.n)
 		return 0;
-	if (podman_prepare(plan, err) < 0)
+	if (plan_prepare(plan, err) < 0)
 		return -1;
 	// It is as new as can be, even if the store has changed again by now.
 	plan->prepared = true;
@@ -485,4 +457,6 @@ static int ready(struct plan *plan, struct error *err)
 	return ready_process(plan, err);
 }
 
-const struct engine engine_podman = { "podman", compose, ready, podman_end };
+const struct engine engine_podman = {
+	.name = "podman", .compose = compose, .ready = ready, .end = podman_end
+};

@@ -25,9 +25,6 @@ bool place_runs(const struct place *place, struct instance *instance);
 void place_close(struct place *place);
 #define cleanup_place __attribute__((cleanup(place_close)))
 
-// Runs plan->prepare.
-int podman_prepare(const struct plan *plan, struct error *err);
-
 // Starts the instance with plan->start, once even if many call at the same time, and records it.
 int podman_start(const struct plan *plan, struct error *err);
 

@@ -52,45 +52,6 @@ void place_close(struct place *place)
 	*place = (struct place){ .dir = -1 };
 }
 
-// Runs a program with /dev/null as stdin; what it writes to stdout goes to *out (may be NULL), its
-// errors to stderr or nowhere. Returns its exit code, 128+N for signal N, or -1.
-static int run(const char *const *argv, bool quiet, char **out, struct error *err)
-{
-	struct process_talk talk = { .in = -1, .out = -1, .err = -1, .limit = 1 << 20 };
-	cleanup_fd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	struct process_spec spec = { .argv = argv, .fds = { null, -1, quiet ? null : -1 } };
-	int ends[2], rc;
-
-	if (null < 0 || pipe2(ends, O_CLOEXEC) < 0)
-		return error_set(err, errno, "cannot run %s", argv[0]);
-	spec.fds[1] = ends[1];
-	talk.out = ends[0];
-	rc = process_start(&spec, &talk.pid, err);
-	close(ends[1]);
-	if (rc == 0)
-		rc = process_communicate(&talk, err);
-	else
-		talk.pid = 0;
-	if (rc == 0) {
-		rc = talk.status.signal ? 128 + talk.status.signal : talk.status.code;
-		if (out)
-			*out = xstrndup(talk.out_text.text ? talk.out_text.text : "",
-					talk.out_text.len);
-	}
-	process_talk_end(&talk);
-	return rc;
-}
-
-int podman_prepare(const struct plan *plan, struct error *err)
-{
-	int rc = run((const char *const *)plan->prepare.v, false, NULL, err);
-
-	if (rc > 0)
-		return error_set(err, ERR_FLAKE, "cannot compose the image of flake '%s'",
-				 plan->flake);
-	return rc;
-}
-
 // The OCI runtime keeps its state in one of these. XDG_RUNTIME_DIR as podman sees it.
 static char *find_runtime(const char *id)
 {
@@ -159,7 +120,7 @@ static int find_entry(const struct plan *plan, struct instance *instance, struct
 				     plan->image,
 				     NULL };
 	cleanup_free char *out = NULL;
-	int rc = run(argv, false, &out, err);
+	int rc = process_output(argv, false, &out, err);
 
 	if (rc > 0)
 		return error_set(err, ERR_FLAKE, "cannot read the entry point of image '%s'",
@@ -202,7 +163,7 @@ static int adopt(const struct plan *plan, const struct place *place, struct erro
 	cleanup_instance struct instance instance = { 0 };
 	cleanup_free char *out = NULL;
 	char id[65], definition[80];
-	int rc = run(inspect, true, &out, err);
+	int rc = process_output(inspect, true, &out, err);
 
 	if (rc != 0)
 		return rc < 0 ? -1 : 0;
@@ -212,7 +173,7 @@ static int adopt(const struct plan *plan, const struct place *place, struct erro
 		instance.id = xstrdup(id);
 		return record(plan, place, &instance, err) < 0 ? -1 : 1;
 	}
-	return run(remove, false, NULL, err) < 0 ? -1 : 0;
+	return process_output(remove, false, NULL, err) < 0 ? -1 : 0;
 }
 
 static pid_t read_pid(const char *path)
@@ -227,7 +188,7 @@ static bool container_exists(const struct place *place)
 {
 	const char *const argv[] = { "podman", "container", "exists", place->container, NULL };
 
-	return run(argv, true, NULL, NULL) == 0;
+	return process_output(argv, true, NULL, NULL) == 0;
 }
 
 static int start(const struct plan *plan, const struct place *place, struct error *err)
@@ -237,14 +198,14 @@ static int start(const struct plan *plan, const struct place *place, struct erro
 	int rc;
 
 	unlink(place->pidfile);
-	rc = run((const char *const *)plan->start.v, false, &out, err);
+	rc = process_output((const char *const *)plan->start.v, false, &out, err);
 	// A pilot that was killed may have left podman at work on the same container.
 	if (rc > 0 && container_exists(place)) {
 		rc = adopt(plan, place, err);
 		if (rc != 0)
 			return rc < 0 ? -1 : 0;
 		free(steal_ptr(&out));
-		rc = run((const char *const *)plan->start.v, false, &out, err);
+		rc = process_output((const char *const *)plan->start.v, false, &out, err);
 	}
 	if (rc > 0)
 		return error_set(err, ERR_FLAKE, "the instance of flake '%s' did not start",
@@ -364,7 +325,7 @@ int podman_end(const struct plan *plan, struct error *err)
 					     "--ignore", "--time=2", place.container,
 					     NULL };
 
-		rc = run(argv, false, NULL, err);
+		rc = process_output(argv, false, NULL, err);
 	}
 	if (rc > 0)
 		return error_set(err, ERR_FLAKE, "cannot end the instance of flake '%s'",

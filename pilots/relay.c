@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Form: NAME=VALUE for each member that decides (lists: once an entry; flags: NAME=1), then "--"
 // and the app's arguments.
+#include <errno.h>
+
+#include "paths.h"
 #include "pilot.h"
 #include "util.h"
 
@@ -21,6 +24,25 @@ void relay_pack(struct strv *argv, const struct plan *plan)
 	}
 	strv_push(argv, "--");
 	strv_append(argv, &plan->args);
+}
+
+void relay_sudo(struct plan *plan)
+{
+	strv_push(&plan->argv, "sudo");
+	strv_pushf(&plan->argv, "--user=%s", plan->user);
+	strv_push(&plan->argv, "--");
+}
+
+int relay_compose(struct plan *plan, struct error *err)
+{
+	cleanup_free char *dir = paths_exe_dir();
+	cleanup_free char *relay = dir ? paths_lib_file(dir, "flake-relay") : NULL;
+
+	if (!relay)
+		return error_set(err, ENOENT, "cannot find flake-relay");
+	strv_push(&plan->argv, relay);
+	relay_pack(&plan->argv, plan);
+	return 0;
 }
 
 static const struct plan_field *find_field(const char *word, size_t len)

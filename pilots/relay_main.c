@@ -10,7 +10,7 @@ int main(int argc, char **argv)
 {
 	cleanup_error struct error err = { 0 };
 	cleanup_plan struct plan plan = { 0 };
-	const struct engine *engine = &engine_podman;
+	const struct engine *engine;
 	int code = -1;
 
 	open_standard_fds(O_RDWR);
@@ -20,7 +20,8 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	if (relay_unpack(&plan, argc - 1, argv + 1, &err) == 0) {
-		if (!streq(plan.engine, engine->name))
+		engine = engine_find(plan.engine);
+		if (!engine)
 			error_set(&err, ERR_FLAKE, "there is no engine '%s' here", plan.engine);
 		else if (engine->compose(&plan, &err) == 0)
 			code = plan_run(&plan, engine, &err);

@@ -160,9 +160,7 @@ return {
         { name = "name", positional = true, optional = true,
           about = "Name of the flake or of one of its commands." },
         { name = "instance", positional = true, optional = true, metavar = "@INSTANCE",
-          check = function(value)
-            return value:match("^@[%w_=-]+$") and true or nil, "must be of the form @NAME"
-          end, about = "Only this one." },
+          check = cli.instance, about = "Only this one." },
         { name = "all", flag = true, about = "All instances of all flakes." },
         USER,
       },

@@ -34,7 +34,7 @@ int archive_fail(struct archive *a, const char *path, struct error *err)
 
 // Not all that libarchive has: an "archive" in mtree format names files of the host as its content,
 // and some filters are programs.
-static void support(struct archive *a)
+void archive_support_filters(struct archive *a)
 {
 	archive_read_support_filter_gzip(a);
 	archive_read_support_filter_bzip2(a);
@@ -45,6 +45,11 @@ static void support(struct archive *a)
 	archive_read_support_filter_lz4(a);
 	archive_read_support_filter_zstd(a);
 	archive_read_support_filter_rpm(a);
+}
+
+static void support(struct archive *a)
+{
+	archive_support_filters(a);
 	archive_read_support_format_tar(a);
 	archive_read_support_format_cpio(a);
 	archive_read_support_format_zip(a);
@@ -136,6 +141,8 @@ int archive_list(const char *path, const struct archive_limits *limits, archive_
 			.link = hard ? hard : archive_entry_symlink(entry),
 			.size = (uint64_t)archive_entry_size(entry),
 			.mode = archive_entry_perm(entry),
+			.uid = archive_entry_uid(entry),
+			.gid = archive_entry_gid(entry),
 			.mtime = archive_entry_mtime(entry),
 		};
 
@@ -217,6 +224,24 @@ static bool hard_link_stays_inside(const char *from, const char *file)
 	return link_stays_inside(from, target);
 }
 
+static bool is_special(struct archive_entry *entry)
+{
+	unsigned int type = archive_entry_filetype(entry);
+
+	return !archive_entry_hardlink(entry) && type != AE_IFREG && type != AE_IFDIR &&
+	       type != AE_IFLNK;
+}
+
+// Set-id bits of foreign archives have no business on a host.
+static mode_t mode_for(const struct archive_extract *how, struct archive_entry *entry)
+{
+	mode_t mode = archive_entry_perm(entry) & 0777;
+
+	if (!how->foreign_root)
+		return mode;
+	return mode | (archive_entry_filetype(entry) == AE_IFDIR ? 0700 : 0600);
+}
+
 // Checks one entry and gives it its place below dir. 0: skip it.
 static int place(const char *archive, const char *dir, const struct archive_extract *how,
 		 struct archive_entry *entry, struct error *err)
@@ -231,9 +256,9 @@ static int place(const char *archive, const char *dir, const struct archive_extr
 		return error_set(err, ERR_ARCHIVE, "%s: refusing the link '%s' to '%s'", archive,
 				 name, hard);
 	inside = strip(name, how->strip);
-	if (!inside)
+	if (!inside || (how->foreign_root && is_special(entry)))
 		return 0;
-	if (soft && !link_stays_inside(inside, soft))
+	if (soft && !how->foreign_root && !link_stays_inside(inside, soft))
 		return error_set(err, ERR_ARCHIVE, "%s: refusing the link '%s' to '%s'", archive,
 				 name, soft);
 	if (archive_entry_filetype(entry) == AE_IFCHR || archive_entry_filetype(entry) == AE_IFBLK)
@@ -245,15 +270,14 @@ static int place(const char *archive, const char *dir, const struct archive_extr
 			return error_set(err, ERR_ARCHIVE, "%s: refusing the link '%s'", archive,
 					 name);
 		target = xasprintf("%s/%s", dir, to);
-		if (!hard_link_stays_inside(inside, target))
+		if (!how->foreign_root && !hard_link_stays_inside(inside, target))
 			return error_set(err, ERR_ARCHIVE, "%s: refusing the link '%s' to '%s'",
 					 archive, name, hard);
 		archive_entry_copy_hardlink(entry, target);
 	}
 	full = xasprintf("%s/%s", dir, inside);
 	archive_entry_copy_pathname(entry, full);
-	// Set-id bits of foreign archives have no business on a host.
-	archive_entry_set_perm(entry, archive_entry_perm(entry) & 0777);
+	archive_entry_set_perm(entry, mode_for(how, entry));
 	return 1;
 }
 
@@ -287,6 +311,8 @@ static struct archive *disk_writer(const struct archive_extract *how)
 
 	if (how->owner)
 		flags |= ARCHIVE_EXTRACT_OWNER;
+	if (how->sparse)
+		flags |= ARCHIVE_EXTRACT_SPARSE;
 	archive_write_disk_set_options(disk, flags);
 	return disk;
 }

@@ -24,7 +24,8 @@ struct archive_member {
 	const char *type; // "file", "directory", "symlink", "hardlink", …
 	const char *link; // target of a link, else NULL
 	uint64_t size;
-	mode_t mode;
+	mode_t mode; // with set-id bits
+	int64_t uid, gid;
 	int64_t mtime; // seconds since the epoch
 };
 
@@ -39,6 +40,10 @@ struct archive_extract {
 	struct archive_limits limits;
 	unsigned int strip; // leading path components to drop
 	bool owner;	    // restore uid and gid
+	bool sparse;	    // blocks of zeros become holes
+	// A tree that this host only packs again, as root of another system: links may lead
+	// anywhere, devices are left out, the owner may read and write all of it.
+	bool foreign_root;
 	archive_progress *progress;
 	void *progress_arg;
 };
@@ -59,6 +64,17 @@ int archive_list(const char *path, const struct archive_limits *limits, archive_
 // through links are errors. What was unpacked before an error stays.
 int archive_unpack(const char *path, const char *dir, const struct archive_extract *how,
 		   struct archive_result *result, struct error *err);
+
+// Which bytes of a file to decompress. Zero length: to its end.
+struct archive_slice {
+	uint64_t offset, length;
+	uint64_t max_size; // of the result; 0: 1 TiB
+};
+
+// Writes a file (not an archive), or a slice of it, decompressed by whatever filter knows it, or as
+// it is, to a new file, with holes for blocks of zeros. Returns its size in *size.
+int archive_decompress(const char *from, const char *to, const struct archive_slice *slice,
+		       uint64_t *size, struct error *err);
 
 // One member's content, NUL-terminated. ENOENT if it is not there.
 int archive_read_member(const char *path, const char *member, size_t limit, char **out, size_t *len,

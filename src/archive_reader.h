@@ -7,6 +7,9 @@
 
 #include "archive.h"
 
+// Makes a reader know the filters that need no program.
+void archive_support_filters(struct archive *a);
+
 // Opens an archive of any format; archive_read_free closes it.
 struct archive *archive_open_reader(const char *path, struct error *err);
 

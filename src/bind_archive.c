@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// flake.archive: list, extract, create, read_file, to_tar, pack_public. Reference:
+// flake.archive: list, extract, create, read_file, decompress, to_tar, pack_public. Reference:
 // doc/api/archive.md
 #include <stdlib.h>
 
@@ -77,12 +77,14 @@ static int push_member(lua_State *L)
 {
 	const struct archive_member *member = lua_touserdata(L, 2);
 
-	lua_createtable(L, 0, 6);
+	lua_createtable(L, 0, 8);
 	set_string(L, "path", member->path);
 	set_string(L, "type", member->type);
 	set_string(L, "link", member->link);
 	set_int(L, "size", (lua_Integer)member->size);
 	set_int(L, "mode", member->mode);
+	set_int(L, "uid", member->uid);
+	set_int(L, "gid", member->gid);
 	set_int(L, "mtime", member->mtime);
 	lua_rawseti(L, 1, (lua_Integer)lua_rawlen(L, 1) + 1);
 	return 0;
@@ -131,8 +133,8 @@ static bool push_progress(lua_State *L, struct lua_side *side)
 
 static int l_extract(lua_State *L)
 {
-	static const char *const keys[] = { "max_entries", "max_size", "strip",
-					    "owner",	   "progress", NULL };
+	static const char *const keys[] = { "max_entries", "max_size", "strip",	       "owner",
+					    "progress",	   "sparse",   "foreign_root", NULL };
 	const char *path = luaL_checkstring(L, 1), *dir = luaL_checkstring(L, 2);
 	struct archive_extract how = { 0 };
 	struct archive_result count = { 0 };
@@ -144,6 +146,8 @@ static int l_extract(lua_State *L)
 	how.limits = read_limits(L, 3);
 	how.strip = (unsigned int)lu_opt_int(L, 3, "strip", 0);
 	how.owner = lu_opt_bool(L, 3, "owner", false);
+	how.sparse = lu_opt_bool(L, 3, "sparse", false);
+	how.foreign_root = lu_opt_bool(L, 3, "foreign_root", false);
 	how.progress = push_progress(L, &side) ? on_progress : NULL;
 	how.progress_arg = &side;
 	return result(L, archive_unpack(path, dir, &how, &count, &err), &side, &count, &err);
@@ -183,6 +187,24 @@ static int l_read_file(lua_State *L)
 	if (archive_read_member(path, member, limit, (char **)box, &len, &err) < 0)
 		return lu_fail(L, &err);
 	lua_pushlstring(L, *box, len);
+	return 1;
+}
+
+static int l_decompress(lua_State *L)
+{
+	static const char *const keys[] = { "offset", "length", "max_size", NULL };
+	const char *from = luaL_checkstring(L, 1), *to = luaL_checkstring(L, 2);
+	struct archive_slice slice = { 0 };
+	struct error err = { 0 };
+	uint64_t size = 0;
+
+	lu_check_keys(L, 3, keys);
+	slice.offset = (uint64_t)lu_opt_int(L, 3, "offset", 0);
+	slice.length = (uint64_t)lu_opt_int(L, 3, "length", 0);
+	slice.max_size = (uint64_t)lu_opt_int(L, 3, "max_size", 0);
+	if (archive_decompress(from, to, &slice, &size, &err) < 0)
+		return lu_fail(L, &err);
+	lua_pushinteger(L, (lua_Integer)size);
 	return 1;
 }
 
@@ -241,12 +263,14 @@ static int l_pack_public(lua_State *L)
 
 int luaopen_flake_archive(lua_State *L)
 {
-	static const luaL_Reg functions[] = {
-		{ "list", l_list },	{ "extract", l_extract },
-		{ "create", l_create }, { "read_file", l_read_file },
-		{ "to_tar", l_to_tar }, { "pack_public", l_pack_public },
-		{ NULL, NULL }
-	};
+	static const luaL_Reg functions[] = { { "list", l_list },
+					      { "extract", l_extract },
+					      { "create", l_create },
+					      { "read_file", l_read_file },
+					      { "to_tar", l_to_tar },
+					      { "pack_public", l_pack_public },
+					      { "decompress", l_decompress },
+					      { NULL, NULL } };
 
 	luaL_newlib(L, functions);
 	return 1;

@@ -128,6 +128,7 @@ int luaopen_flake_pilot(lua_State *L)
 	luaL_newlib(L, functions);
 	plan_register(L);
 	state_register(L);
+	vm_register(L);
 	lua_newtable(L);
 	for (lua_Integer i = 0; flake_share_words[i]; i++) {
 		lua_pushstring(L, flake_share_words[i]);

@@ -9,6 +9,7 @@
 
 void plan_register(lua_State *L);
 void state_register(lua_State *L);
+void vm_register(lua_State *L);
 
 // Loads the flake with the options at idx {root, user_dir, dir} into a box on the stack; NULL with
 // err set: failed. find: flake_load, or what else finds flakes.

@@ -8,16 +8,6 @@
 #include "lua_util.h"
 #include "util.h"
 
-static const struct engine *const engines[] = { &engine_podman, NULL };
-
-static const struct engine *find_engine(const char *name)
-{
-	for (size_t i = 0; name && engines[i]; i++)
-		if (streq(engines[i]->name, name))
-			return engines[i];
-	return NULL;
-}
-
 static int l_engines(lua_State *L)
 {
 	lua_newtable(L);
@@ -90,7 +80,7 @@ static int l_plan(lua_State *L)
 		return lu_fail(L, &err);
 	box = lu_box(L, destroy_plan);
 	*box = xcalloc(1, sizeof(struct plan));
-	if (plan_make(*box, flake, &call, find_engine(flake->engine), &err) < 0)
+	if (plan_make(*box, flake, &call, engine_find(flake->engine), &err) < 0)
 		return lu_fail(L, &err);
 	push_plan(L, *box);
 	return 1;
@@ -155,7 +145,7 @@ static struct plan *check_plan(lua_State *L, int idx)
 // The engine of a plan; NULL with err set if its drivers launch by themselves.
 static const struct engine *engine_of(const struct plan *plan, struct error *err)
 {
-	const struct engine *engine = find_engine(plan->engine);
+	const struct engine *engine = engine_find(plan->engine);
 
 	if (!engine)
 		error_set(err, ERR_FLAKE, "engine '%s' has no pilot", plan->engine);
@@ -215,7 +205,7 @@ static int l_run(lua_State *L)
 {
 	struct error err = { 0 };
 	struct plan *plan = check_plan(L, 1);
-	int code = plan_run(plan, find_engine(plan->engine), &err);
+	int code = plan_run(plan, engine_find(plan->engine), &err);
 
 	if (code < 0)
 		return lu_fail(L, &err);

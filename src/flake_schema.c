@@ -3,42 +3,36 @@
 
 #include "util.h"
 
-// The schema walk: where we are, for messages and for the list of unknown keys.
-struct walk {
-	struct flake *flake;
-	struct error *err;
-};
-
-static int fail(const struct walk *w, const struct node *at, const char *key, const char *why)
+int schema_fail(const struct walk *w, const struct node *at, const char *key, const char *why)
 {
 	return error_set(w->err, ERR_FLAKE, "%s:%zu: '%s' %s",
 			 at && at->file ? at->file : w->flake->file, at ? at->line : 1, key, why);
 }
 
-static int get_map(const struct walk *w, const struct node *map, const char *key, struct node **out)
+int schema_map(const struct walk *w, const struct node *map, const char *key, struct node **out)
 {
 	*out = doc_get(map, key);
 	if (*out && (*out)->type == NODE_NULL)
 		*out = NULL;
 	if (*out && (*out)->type != NODE_MAP)
-		return fail(w, *out, key, "must be a map");
+		return schema_fail(w, *out, key, "must be a map");
 	return 0;
 }
 
-static int get_text(const struct walk *w, const struct node *map, const char *key, char **out)
+int schema_text(const struct walk *w, const struct node *map, const char *key, char **out)
 {
 	const struct node *node = doc_get(map, key);
 
 	if (!node || node->type == NODE_NULL)
 		return 0;
 	if (node->type != NODE_SCALAR || strlen(node->value) != node->len)
-		return fail(w, node, key, "must be text");
+		return schema_fail(w, node, key, "must be text");
 	free(*out);
 	*out = xstrdup(node->value);
 	return 0;
 }
 
-static int get_bool(const struct walk *w, const struct node *map, const char *key, bool *out)
+int schema_bool(const struct walk *w, const struct node *map, const char *key, bool *out)
 {
 	const struct node *node = doc_get(map, key);
 
@@ -46,24 +40,24 @@ static int get_bool(const struct walk *w, const struct node *map, const char *ke
 		return 0;
 	if (node->type != NODE_SCALAR ||
 	    (strcasecmp(node->value, "true") != 0 && strcasecmp(node->value, "false") != 0))
-		return fail(w, node, key, "must be true or false");
+		return schema_fail(w, node, key, "must be true or false");
 	*out = strcasecmp(node->value, "true") == 0;
 	return 0;
 }
 
-static int get_list(const struct walk *w, const struct node *map, const char *key, struct strv *out)
+int schema_list(const struct walk *w, const struct node *map, const char *key, struct strv *out)
 {
 	const struct node *node = doc_get(map, key);
 
 	if (!node || node->type == NODE_NULL)
 		return 0;
 	if (node->type != NODE_SEQ)
-		return fail(w, node, key, "must be a list");
+		return schema_fail(w, node, key, "must be a list");
 	for (size_t i = 0; i < node->n; i++) {
 		const struct node *item = node->items[i];
 
 		if (item->type != NODE_SCALAR || strlen(item->value) != item->len)
-			return fail(w, item, key, "must hold texts only");
+			return schema_fail(w, item, key, "must hold texts only");
 		strv_push(out, item->value);
 	}
 	return 0;
@@ -85,13 +79,14 @@ static int get_share(const struct walk *w, const struct node *runtime)
 	const struct node *list = doc_get(runtime, "share");
 	const struct strv *share = &w->flake->share;
 
-	if (get_list(w, runtime, "share", &w->flake->share) < 0)
+	if (schema_list(w, runtime, "share", &w->flake->share) < 0)
 		return -1;
 	for (size_t i = 0; i < share->n; i++)
 		if (!is_share_word(share->v[i]))
-			return fail(w, list->items[i], share->v[i],
-				    "is nothing to share: cwd, home, locale, user, ssh-agent, "
-				    "display");
+			return schema_fail(
+				w, list->items[i], share->v[i],
+				"is nothing to share: cwd, home, locale, user, ssh-agent, "
+				"display");
 	return 0;
 }
 
@@ -105,16 +100,15 @@ static int get_archives(const struct walk *w, const struct node *map)
 		return 0;
 	if (node->type == NODE_SCALAR && strlen(node->value) == node->len)
 		strv_push(out, node->value);
-	else if (get_list(w, map, "archive", out) < 0)
+	else if (schema_list(w, map, "archive", out) < 0)
 		return -1;
 	for (size_t i = 0; i < out->n; i++)
 		if (out->v[i][0] != '/')
-			return fail(w, node, "archive", "must be an absolute path");
+			return schema_fail(w, node, "archive", "must be an absolute path");
 	return 0;
 }
 
-// Remembers the keys of map that the schema does not name, as "place.key".
-static void note_unknown(struct flake *flake, const struct node *map, const char *place,
+void schema_note_unknown(struct flake *flake, const struct node *map, const char *place,
 			 const char *const *known)
 {
 	for (size_t i = 0; map && map->type == NODE_MAP && i < map->n; i++) {
@@ -145,14 +139,14 @@ static int get_instance(const struct walk *w, const struct node *map, struct fla
 	cleanup_free char *words = NULL;
 	char *rest, *word;
 
-	if (get_text(w, map, "instance", &words) < 0)
+	if (schema_text(w, map, "instance", &words) < 0)
 		return -1;
 	for (rest = words; rest && (word = strsep(&rest, " "));) {
 		out->resume |= streq(word, "resume");
 		out->attach |= streq(word, "attach");
 	}
 	if (out->resume && out->attach)
-		return fail(w, map, "resume", "and 'attach' exclude each other");
+		return schema_fail(w, map, "resume", "and 'attach' exclude each other");
 	return 0;
 }
 
@@ -175,19 +169,19 @@ static int read_path_map(const struct walk *w, const struct node *map)
 	if (!apps || apps->type == NODE_NULL)
 		return 0;
 	if (apps->type != NODE_MAP)
-		return fail(w, apps, "path_map", "must be a map");
+		return schema_fail(w, apps, "path_map", "must be a map");
 	for (size_t i = 0; i < apps->n; i++) {
 		const struct node *entry = apps->items[i];
 		struct flake_app *app;
 
 		if (apps->keys[i][0] != '/')
-			return fail(w, entry, apps->keys[i], "must be an absolute path");
+			return schema_fail(w, entry, apps->keys[i], "must be an absolute path");
 		if (entry->type != NODE_NULL && entry->type != NODE_MAP)
-			return fail(w, entry, apps->keys[i], "must be null or a map");
+			return schema_fail(w, entry, apps->keys[i], "must be null or a map");
 		app = add_app(w->flake, apps->keys[i]);
-		note_unknown(w->flake, entry, "path_map", known);
-		if (get_text(w, entry, "exports", &app->target) < 0 ||
-		    get_text(w, entry, "user", &app->user) < 0 ||
+		schema_note_unknown(w->flake, entry, "path_map", known);
+		if (schema_text(w, entry, "exports", &app->target) < 0 ||
+		    schema_text(w, entry, "user", &app->user) < 0 ||
 		    get_app_instance(w, entry, app) < 0)
 			return -1;
 	}
@@ -199,27 +193,39 @@ static int read_include(const struct walk *w)
 	static const char *const known[] = { "tar", "path", NULL };
 	struct node *include;
 
-	if (get_map(w, w->flake->doc, "include", &include) < 0)
+	if (schema_map(w, w->flake->doc, "include", &include) < 0)
 		return -1;
-	note_unknown(w->flake, include, "include", known);
-	if (get_list(w, include, "tar", &w->flake->include_tar) < 0)
+	schema_note_unknown(w->flake, include, "include", known);
+	if (schema_list(w, include, "tar", &w->flake->include_tar) < 0)
 		return -1;
-	return get_list(w, include, "path", &w->flake->include_path);
+	return schema_list(w, include, "path", &w->flake->include_path);
+}
+
+static int read_v1_machine(const struct walk *w, const struct node *runtime)
+{
+	struct node *machine;
+	bool force_vsock = false;
+
+	// Older tools had to be told which way to talk to the guest; there is one way now.
+	if (schema_bool(w, runtime, "force_vsock", &force_vsock) < 0 ||
+	    schema_map(w, runtime, "firecracker", &machine) < 0)
+		return -1;
+	return schema_machine(w, machine, "runtime.firecracker");
 }
 
 static int read_v1_runtime(const struct walk *w, const struct node *container)
 {
-	static const char *const known[] = { "runas",  "resume",      "attach", "share",
-					     "podman", "firecracker", NULL };
+	static const char *const known[] = { "runas",	    "resume", "attach",	     "share",
+					     "force_vsock", "podman", "firecracker", NULL };
 	struct flake *flake = w->flake;
 	struct node *runtime;
 
-	if (get_map(w, container, "runtime", &runtime) < 0)
+	if (schema_map(w, container, "runtime", &runtime) < 0)
 		return -1;
-	note_unknown(flake, runtime, "runtime", known);
-	if (get_text(w, runtime, "runas", &flake->user) < 0 ||
-	    get_bool(w, runtime, "resume", &flake->instance.resume) < 0 ||
-	    get_bool(w, runtime, "attach", &flake->instance.attach) < 0 ||
+	schema_note_unknown(flake, runtime, "runtime", known);
+	if (schema_text(w, runtime, "runas", &flake->user) < 0 ||
+	    schema_bool(w, runtime, "resume", &flake->instance.resume) < 0 ||
+	    schema_bool(w, runtime, "attach", &flake->instance.attach) < 0 ||
 	    get_share(w, runtime) < 0)
 		return -1;
 	// The shipped template of older tools wrote "any" for "whoever calls".
@@ -227,7 +233,9 @@ static int read_v1_runtime(const struct walk *w, const struct node *container)
 		free(flake->user);
 		flake->user = NULL;
 	}
-	return streq(flake->engine, "podman") ? get_list(w, runtime, "podman", &flake->options) : 0;
+	if (streq(flake->engine, "podman"))
+		return schema_list(w, runtime, "podman", &flake->options);
+	return read_v1_machine(w, runtime);
 }
 
 static int read_v1_app(const struct walk *w, const struct node *container)
@@ -236,8 +244,9 @@ static int read_v1_app(const struct walk *w, const struct node *container)
 	cleanup_free char *host = NULL, *target = NULL;
 	struct flake_app *app;
 
-	if (read_path_map(w, container) < 0 || get_text(w, container, "host_app_path", &host) < 0 ||
-	    get_text(w, container, "target_app_path", &target) < 0)
+	if (read_path_map(w, container) < 0 ||
+	    schema_text(w, container, "host_app_path", &host) < 0 ||
+	    schema_text(w, container, "target_app_path", &target) < 0)
 		return -1;
 	if (flake->napps)
 		return 0;
@@ -252,6 +261,10 @@ static int read_v1(const struct walk *w)
 {
 	static const char *const top[] = { "version", "container",	   "vm",
 					   "include", "user_may_override", NULL };
+	static const char *const in_vm[] = { "name",	      "target_app_path",
+					     "host_app_path", "base_vm",
+					     "layers",	      "runtime",
+					     "path_map",      NULL };
 	static const char *const known[] = { "name",	      "target_app_path",
 					     "host_app_path", "base_container",
 					     "layers",	      "check_host_dependencies",
@@ -260,29 +273,42 @@ static int read_v1(const struct walk *w)
 	struct flake *flake = w->flake;
 	struct node *container, *vm;
 
-	if (get_map(w, flake->doc, "container", &container) < 0 ||
-	    get_map(w, flake->doc, "vm", &vm) < 0)
+	if (schema_map(w, flake->doc, "container", &container) < 0 ||
+	    schema_map(w, flake->doc, "vm", &vm) < 0)
 		return -1;
 	if (!container && !vm)
-		return fail(w, flake->doc, "container", "or 'vm' is missing");
-	note_unknown(flake, flake->doc, "", top);
+		return schema_fail(w, flake->doc, "container", "or 'vm' is missing");
+	schema_note_unknown(flake, flake->doc, "", top);
 	flake->engine = xstrdup(container ? "podman" : "firecracker");
-	if (!container)
+	schema_note_unknown(flake, container, "container", known);
+	if (!container) {
 		container = vm;
-	else
-		note_unknown(flake, container, "container", known);
-	if (get_text(w, container, "name", &flake->image) < 0)
+		schema_note_unknown(flake, vm, "vm", in_vm);
+	}
+	if (schema_text(w, container, "name", &flake->image) < 0)
 		return -1;
 	if (!flake->image || !*flake->image)
-		return fail(w, container, "name", "is missing");
-	if (get_text(w, container, "base_container", &flake->base) < 0 ||
-	    get_list(w, container, "layers", &flake->layers) < 0 ||
+		return schema_fail(w, container, "name", "is missing");
+	if (schema_text(w, container, "base_container", &flake->base) < 0 ||
+	    schema_list(w, container, "layers", &flake->layers) < 0 ||
 	    get_archives(w, container) < 0 ||
-	    get_bool(w, container, "check_host_dependencies", &flake->check_host_dependencies) <
+	    schema_bool(w, container, "check_host_dependencies", &flake->check_host_dependencies) <
 		    0 ||
 	    read_v1_runtime(w, container) < 0)
 		return -1;
 	return read_v1_app(w, container);
+}
+
+// What older tools call "firecracker-pilot" is the engine's name with an end.
+static int read_v2_machine(const struct walk *w, const struct node *engine)
+{
+	struct node *params;
+
+	if (!streq(w->flake->engine, "firecracker"))
+		return 0;
+	return schema_map(w, engine, "params", &params) < 0
+		       ? -1
+		       : schema_machine(w, params, "engine.params");
 }
 
 static int read_v2(const struct walk *w)
@@ -296,24 +322,24 @@ static int read_v2(const struct walk *w)
 	struct flake *flake = w->flake;
 	struct node *runtime, *engine;
 
-	if (get_map(w, flake->doc, "runtime", &runtime) < 0 ||
-	    get_map(w, flake->doc, "engine", &engine) < 0)
+	if (schema_map(w, flake->doc, "runtime", &runtime) < 0 ||
+	    schema_map(w, flake->doc, "engine", &engine) < 0)
 		return -1;
-	note_unknown(flake, flake->doc, "", top);
-	note_unknown(flake, runtime, "runtime", in_runtime);
-	note_unknown(flake, engine, "engine", in_engine);
-	if (get_text(w, runtime, "name", &flake->image) < 0 ||
-	    get_text(w, engine, "pilot", &flake->engine) < 0)
+	schema_note_unknown(flake, flake->doc, "", top);
+	schema_note_unknown(flake, runtime, "runtime", in_runtime);
+	schema_note_unknown(flake, engine, "engine", in_engine);
+	if (schema_text(w, runtime, "name", &flake->image) < 0 ||
+	    schema_text(w, engine, "pilot", &flake->engine) < 0)
 		return -1;
 	if (!flake->image || !*flake->image)
-		return fail(w, runtime ? runtime : flake->doc, "runtime.name", "is missing");
+		return schema_fail(w, runtime ? runtime : flake->doc, "runtime.name", "is missing");
 	if (!flake->engine || !*flake->engine)
-		return fail(w, engine ? engine : flake->doc, "engine.pilot", "is missing");
-	if (get_text(w, runtime, "user", &flake->user) < 0 ||
-	    get_text(w, runtime, "base_layer", &flake->base) < 0 ||
-	    get_list(w, runtime, "layers", &flake->layers) < 0 || get_archives(w, runtime) < 0 ||
-	    get_list(w, engine, "args", &flake->options) < 0 ||
-	    get_list(w, flake->doc, "static", &flake->include_tar) < 0 ||
+		return schema_fail(w, engine ? engine : flake->doc, "engine.pilot", "is missing");
+	if (schema_text(w, runtime, "user", &flake->user) < 0 ||
+	    schema_text(w, runtime, "base_layer", &flake->base) < 0 ||
+	    schema_list(w, runtime, "layers", &flake->layers) < 0 || get_archives(w, runtime) < 0 ||
+	    read_v2_machine(w, engine) < 0 || schema_list(w, engine, "args", &flake->options) < 0 ||
+	    schema_list(w, flake->doc, "static", &flake->include_tar) < 0 ||
 	    get_instance(w, runtime, &flake->instance) < 0 || get_share(w, runtime) < 0 ||
 	    read_path_map(w, runtime) < 0)
 		return -1;
@@ -338,21 +364,40 @@ static bool keeps_instance(const struct flake *flake)
 	return keeps;
 }
 
+// A VM shares no directory or socket of its host.
+static int check_machine(const struct walk *w)
+{
+	for (size_t i = 0; i < w->flake->share.n; i++) {
+		const char *word = w->flake->share.v[i];
+
+		if (!streq(word, "locale") && !streq(word, "user"))
+			return schema_fail(w, w->flake->doc, word,
+					   "cannot be shared with a VM: only locale and user can");
+	}
+	if (w->flake->instance.attach)
+		return schema_fail(w, w->flake->doc, "attach",
+				   "is for containers; a VM has resume");
+	return 0;
+}
+
 // What each key allows alone but not together.
 static int check(const struct walk *w)
 {
 	const struct flake *flake = w->flake;
 
 	if (flake->instance.resume && flake->instance.attach)
-		return fail(w, flake->doc, "resume", "and 'attach' exclude each other");
+		return schema_fail(w, flake->doc, "resume", "and 'attach' exclude each other");
 	if (keeps_instance(flake) && flake_shares(flake, "cwd"))
-		return fail(w, flake->doc, "share",
-			    "cannot hold 'cwd' beside resume or attach: an instance is started "
-			    "once and cannot follow the caller's directory");
+		return schema_fail(
+			w, flake->doc, "share",
+			"cannot hold 'cwd' beside resume or attach: an instance is started "
+			"once and cannot follow the caller's directory");
+	if (streq(flake->engine, "firecracker"))
+		return check_machine(w);
 	if (flake->layers.n && !flake->base)
-		return fail(w, flake->doc, "layers", "need a base");
+		return schema_fail(w, flake->doc, "layers", "need a base");
 	if (streq(flake->engine, "podman") && flake->image[0] == '-')
-		return fail(w, flake->doc, "name", "must not begin with '-'");
+		return schema_fail(w, flake->doc, "name", "must not begin with '-'");
 	return 0;
 }
 
@@ -370,9 +415,13 @@ int schema_read(struct flake *flake, struct error *err)
 	else if (version->type == NODE_SCALAR && streq(version->value, "2"))
 		rc = read_v2(&w);
 	else
-		return fail(&w, version, "version", "must be 1 or 2");
+		return schema_fail(&w, version, "version", "must be 1 or 2");
 	if (rc < 0 || check(&w) < 0 ||
-	    get_bool(&w, flake->doc, "user_may_override", &flake->user_may_override) < 0)
+	    schema_bool(&w, flake->doc, "user_may_override", &flake->user_may_override) < 0)
 		return -1;
-	return read_include(&w);
+	if (read_include(&w) < 0)
+		return -1;
+	if (streq(flake->engine, "firecracker"))
+		schema_machine_includes(flake);
+	return 0;
 }

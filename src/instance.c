@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The file: lines "id TEXT", "runtime PATH", "process JSON", "definition TEXT", "entry JSON", "pid
-// N", "start N".
+// The file: lines "id TEXT", "runtime PATH", "process JSON", "definition TEXT", "entry JSON",
+// "flake TEXT", "name TEXT", "pid N", "start N".
 #include "instance.h"
 
 #include <errno.h>
@@ -59,6 +59,10 @@ static void read_line(struct instance *out, char *line)
 		out->definition = xstrdup(value);
 	else if (streq(line, "entry") && !out->entry)
 		out->entry = xstrdup(value);
+	else if (streq(line, "flake") && !out->flake)
+		out->flake = xstrdup(value);
+	else if (streq(line, "name") && !out->name)
+		out->name = xstrdup(value);
 	else if (streq(line, "pid") && number(value, &n) && n <= 1 << 30)
 		out->pid = (pid_t)n;
 	else if (streq(line, "start") && number(value, &n))
@@ -100,6 +104,8 @@ int instance_save(int dir, const char *key, const struct instance *instance, str
 	add_line(&lines, "process", instance->process);
 	add_line(&lines, "definition", instance->definition);
 	add_line(&lines, "entry", instance->entry);
+	add_line(&lines, "flake", instance->flake);
+	add_line(&lines, "name", instance->name);
 	strv_pushf(&lines, "pid %d\nstart %llu\n", (int)instance->pid, instance->start);
 	text = strv_join(&lines, &len);
 	return state_write(dir, name, text, len, err);
@@ -119,5 +125,7 @@ void instance_free(struct instance *instance)
 	free(instance->process);
 	free(instance->definition);
 	free(instance->entry);
+	free(instance->flake);
+	free(instance->name);
 	*instance = (struct instance){ 0 };
 }

@@ -16,7 +16,8 @@ struct instance {
 	char *definition; // of which flake it is an instance: what plan->definition was at its
 			  // start
 	char *entry; // the image's entry point and command, one JSON list each: "[…] […]"; or NULL
-	pid_t pid;		  // process 1 inside, seen from here
+	char *flake, *name;	  // whose instance it is, and its name; or NULL
+	pid_t pid;		  // process 1 inside, seen from here; of a VM its holder
 	unsigned long long start; // its start time in clock ticks after boot: proc_pid_stat(5)
 };
 

@@ -75,5 +75,10 @@ int process_communicate(struct process_talk *talk, struct error *err);
 // Writes everything; a reader that is gone is EPIPE, never SIGPIPE.
 int process_write_all(int fd, const char *data, size_t len, struct error *err);
 
+// Runs a program with /dev/null as stdin; what it writes to stdout goes to *out (may be NULL; at
+// most 1 MiB), its errors to stderr or, quiet, nowhere. Returns its exit code, 128+N for signal N,
+// or -1.
+int process_output(const char *const *argv, bool quiet, char **out, struct error *err);
+
 // Closes pipes, kills and reaps a child that still runs, frees the texts.
 void process_talk_end(struct process_talk *talk);

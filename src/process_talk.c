@@ -188,3 +188,30 @@ void process_talk_end(struct process_talk *t)
 	free(t->err_text.text);
 	*t = (struct process_talk){ .in = -1, .out = -1, .err = -1 };
 }
+
+int process_output(const char *const *argv, bool quiet, char **out, struct error *err)
+{
+	struct process_talk talk = { .in = -1, .out = -1, .err = -1, .limit = 1 << 20 };
+	cleanup_fd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	struct process_spec spec = { .argv = argv, .fds = { null, -1, quiet ? null : -1 } };
+	int ends[2], rc;
+
+	if (null < 0 || pipe2(ends, O_CLOEXEC) < 0)
+		return error_set(err, errno, "cannot run %s", argv[0]);
+	spec.fds[1] = ends[1];
+	talk.out = ends[0];
+	rc = process_start(&spec, &talk.pid, err);
+	close(ends[1]);
+	if (rc == 0)
+		rc = process_communicate(&talk, err);
+	else
+		talk.pid = 0;
+	if (rc == 0) {
+		rc = talk.status.signal ? 128 + talk.status.signal : talk.status.code;
+		if (out)
+			*out = xstrndup(talk.out_text.text ? talk.out_text.text : "",
+					talk.out_text.len);
+	}
+	process_talk_end(&talk);
+	return rc;
+}

@@ -105,7 +105,8 @@ int read_fd_all(int fd, size_t limit, char **out, size_t *len, struct error *err
 		}
 	}
 	buf[n] = '\0';
-	*len = n;
+	if (len)
+		*len = n;
 	*out = steal_ptr(&buf);
 	return 0;
 }

@@ -82,7 +82,8 @@ const char *path_base(const char *path);
 // else the next file that is opened becomes one of them.
 void open_standard_fds(int flags);
 
-// Reads fd to its end into a NUL-terminated buffer; more than limit bytes is ERR_LIMIT.
+// Reads fd to its end into a NUL-terminated buffer; more than limit bytes is ERR_LIMIT. len may be
+// NULL.
 int read_fd_all(int fd, size_t limit, char **out, size_t *len, struct error *err);
 
 // Writes everything; returns 0, or -1 with errno set.

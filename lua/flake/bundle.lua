@@ -1,20 +1,26 @@
 -- SPDX-License-Identifier: MIT
 -- One file that holds all of a flake: image, definition, its .d and includes. A tar with
 --   bundle.yaml   {format: 1, name:, engine:, image:, apps: [{path:, target:}], include: [paths]}
---   flake.yaml    the definition;  flake.d/  its fragments;  image  an OCI archive
---   part/N        OCI archives of base and layers;  include/N  archives that it includes
+--   flake.yaml    the definition;  flake.d/  its fragments;  include/N  archives that it includes
+--   image         an OCI archive;  part/N  OCI archives of base and layers; or, of a VM flake,
+--   image/        rootfs, kernel, initrd, checksum, channel
 -- Included paths become archives, so that an import writes nowhere but beside the definition.
 local archive = require "flake.archive"
 local fs = require "flake.fs"
-local image = require "flake.image"
 local includes = require "flake.includes"
 local pilot = require "flake.pilot"
 local places = require "flake.places"
-local process = require "flake.process"
 local registry = require "flake.registry"
+local is_text = require("flake.text").is_text
 local yaml = require "flake.yaml"
 
 local M = { format = 1 }
+
+-- What engines have besides: {parts, save, files, check, adapt, load}.
+local function engine_of(name)
+  if name == "podman" then return require "flake.bundle_podman" end
+  if name == "firecracker" then return require "flake.bundle_vm" end
+end
 
 local function copy_fragments(flake, dir)
   local from = flake.file:gsub("%.yaml$", ".d")
@@ -47,28 +53,13 @@ local function copy_includes(flake, dir, temp)
   return true
 end
 
--- Base and layers.
-local function parts_of(flake)
-  local parts = yaml.list { flake.base }
-  return table.move(flake.layers, 1, #flake.layers, #parts + 1, parts)
-end
-
-local function save_images(flake, dir)
-  local ok, message, code = image.save(flake.image, dir .. "/image")
-  if ok then ok, message, code = fs.mkdir(dir .. "/part") end
-  for i, reference in ipairs(parts_of(flake)) do
-    if ok then ok, message, code = image.save(reference, ("%s/part/%d"):format(dir, i)) end
-  end
-  return ok, message, code
-end
-
 local function manifest(flake)
   local apps = yaml.list {}
   for i, app in ipairs(flake.apps) do
     apps[i] = { path = app.path, target = app.target or app.path }
   end
   return { format = M.format, name = flake.name, engine = flake.engine, image = flake.image,
-    apps = apps, parts = parts_of(flake),
+    apps = apps, parts = engine_of(flake.engine).parts(flake),
     include = yaml.list(table.move(flake.include.path, 1, #flake.include.path,
       #flake.include.tar + 1, { table.unpack(flake.include.tar) })) }
 end
@@ -81,12 +72,18 @@ function M.export(flake, target)
   if not temp then return nil, why, name end
   local dir = temp:path() .. "/bundle"
   assert(fs.mkdir(dir))
-  local ok, message, code = save_images(flake, dir)
+  local engine = engine_of(flake.engine)
+  if not engine then
+    return nil, ("there are no bundles of engine '%s'"):format(flake.engine), "EUSAGE"
+  end
+  local ok, message, code = engine.save(flake, dir)
   if ok then ok, message, code = fs.copy(flake.file, dir .. "/flake.yaml") end
   if ok then ok, message, code = copy_fragments(flake, dir) end
   if ok then ok, message, code = copy_includes(flake, dir, temp:path()) end
   if ok then ok, message, code = fs.write(dir .. "/bundle.yaml", yaml.dump(manifest(flake))) end
-  if ok then ok, message, code = archive.create(target, dir) end
+  if ok then
+    ok, message, code = archive.create(target, dir, { compression = engine.compression })
+  end
   return ok and true, message, code
 end
 
@@ -94,10 +91,6 @@ local function read_yaml(path)
   local text, message, code = fs.read(path)
   if not text then return nil, message, code end
   return yaml.load(text, { name = path })
-end
-
-local function is_text(value)
-  return type(value) == "string" and value ~= ""
 end
 
 -- A bundle comes from elsewhere: nothing in it is believed. Links could lead anywhere, and export
@@ -112,35 +105,13 @@ local function unpack(file, dir)
         member.path), "EARCHIVE"
     end
   end
-  return archive.extract(file, dir, limits)
-end
-
--- The names that podman gives to what it loads must be what the manifest says, or another image
--- would be replaced.
-local function is_named(file, reference)
-  local tagged = reference:match(":[^/]*$") and reference or reference .. ":latest"
-  for _, name in ipairs(image.names_in(file)) do
-    local qualified = tostring(name):sub(-#tagged - 1) == "/" .. tagged
-    if name ~= reference and name ~= tagged and not qualified then return false end
-  end
-  return true
-end
-
-local function check_images(bundle, file, dir)
-  local images = { { "image", bundle.image } }
-  for i, part in ipairs(bundle.parts) do images[i + 1] = { "part/" .. i, part } end
-  for _, one in ipairs(images) do
-    if not is_text(one[2]) or not is_named(dir .. "/" .. one[1], one[2]) then
-      return nil, ("%s: %s is not of image '%s'"):format(file, one[1],
-        tostring(one[2])), "EARCHIVE"
-    end
-  end
-  return bundle
+  return archive.extract(file, dir, { max_entries = limits.max_entries, sparse = true })
 end
 
 local function check_files(bundle, file, dir)
-  local names = { "flake.yaml", "image" }
-  for i in ipairs(bundle.parts) do table.insert(names, "part/" .. i) end
+  local engine = engine_of(bundle.engine)
+  local names = engine.files(bundle)
+  table.insert(names, "flake.yaml")
   for i in ipairs(bundle.include) do table.insert(names, "include/" .. i) end
   for _, name in ipairs(names) do
     local st = fs.lstat(dir .. "/" .. name)
@@ -148,13 +119,14 @@ local function check_files(bundle, file, dir)
       return nil, ("%s: the bundle has no file %s"):format(file, name), "EARCHIVE"
     end
   end
-  return check_images(bundle, file, dir)
+  local ok, message, code = engine.check(bundle, file, dir)
+  return ok and bundle, message, code
 end
 
 local function check_manifest(bundle, file, dir)
   local cli = require "flake.cli"
   local good = type(bundle) == "table" and bundle.format == M.format and is_text(bundle.name)
-    and bundle.engine == "podman" and is_text(bundle.image) and type(bundle.apps) == "table"
+    and engine_of(bundle.engine) and is_text(bundle.image) and type(bundle.apps) == "table"
     and #bundle.apps > 0 and places.check_name(bundle.name)
   for _, app in ipairs(good and bundle.apps or {}) do
     good = good and type(app) == "table" and is_text(app.path) and cli.absolute_path(app.path)
@@ -164,30 +136,18 @@ local function check_manifest(bundle, file, dir)
     bundle.parts = type(bundle.parts) == "table" and bundle.parts or {}
     return check_files(bundle, file, dir)
   end
-  return nil, ("%s is no bundle of a podman flake in format %d"):format(file, M.format), "EARCHIVE"
+  return nil, ("%s is no bundle of a flake in format %d"):format(file, M.format), "EARCHIVE"
 end
 
-local function load_image(file)
-  local result, message, code = process.run({ "podman", "load", "--quiet", "--input", file },
-    { stdout = "null" })
-  if not result then return nil, message, code end
-  if result.code ~= 0 then return nil, "podman could not load the bundle's image", "EENGINE" end
-  return true
-end
-
-local function load_images(parts, dir)
-  local ok, message, code = load_image(dir .. "/image")
-  for i in ipairs(parts) do
-    if ok then ok, message, code = load_image(("%s/part/%d"):format(dir, i)) end
+-- Fragments may name includes, or files of the image, where they were exported; the last fragment
+-- has the last word.
+local function override_fragments(files, paths, doc, dir, where, adapted)
+  if #files == 0 or #paths == 0 and not adapted then return true end
+  local last = adapted or {}
+  if #paths > 0 then
+    last.include = { tar = paths, path = yaml.list {} }
+    if tostring(doc.version) == "2" then last.static = yaml.list {} end
   end
-  return ok, message, code
-end
-
--- Fragments may name includes where they were exported; the last fragment has the last word.
-local function override_fragments(files, paths, doc, dir, where)
-  if #files == 0 or #paths == 0 then return true end
-  local last = { include = { tar = paths, path = yaml.list {} } }
-  if tostring(doc.version) == "2" then last.static = yaml.list {} end
   table.insert(files, { from = dir .. "/override.yaml", to = where .. ".d/zz-bundle.yaml" })
   return fs.write(dir .. "/override.yaml", yaml.dump(last))
 end
@@ -195,7 +155,7 @@ end
 -- Fragments and includes that are put back beside the definition `where`.yaml. Scripts (.lua) are
 -- not: code is for the admin to install.
 -- Returns {{from=, to=}, …} and the paths of the includes, or nil, message, code.
-local function files_of(bundle, doc, dir, where)
+local function files_of(bundle, doc, dir, where, adapted)
   local files, paths = {}, yaml.list {}
   for _, name in ipairs(fs.list(dir .. "/flake.d") or {}) do
     if name:match("^[%w._-]+%.yaml$") then
@@ -203,7 +163,7 @@ local function files_of(bundle, doc, dir, where)
     end
   end
   for i in ipairs(bundle.include) do paths[i] = ("%s.include/%d"):format(where, i) end
-  local ok, message, code = override_fragments(files, paths, doc, dir, where)
+  local ok, message, code = override_fragments(files, paths, doc, dir, where, adapted)
   if not ok then return nil, message, code end
   for i, path in ipairs(paths) do
     table.insert(files, { from = ("%s/include/%d"):format(dir, i), to = path })
@@ -238,14 +198,15 @@ local function is_described(flake, bundle)
   for _, app in ipairs(flake.apps) do
     same = same and targets[app.path] == (app.target or app.path)
   end
-  local parts = parts_of(flake)
+  local parts = engine_of(flake.engine).parts(flake)
   same = same and #parts == #bundle.parts
   for i, part in ipairs(parts) do same = same and part == bundle.parts[i] end
   return same
 end
 
 -- Checks an unpacked bundle. Returns the def for registry.register, or nil, message, code.
-local function read_bundle(file, dir, where)
+local function read_bundle(file, dir, opts)
+  local where = registry.dir(opts)
   local bundle, doc, flake, message, code
   if not fs.stat(dir .. "/bundle.yaml") then return check_manifest(nil, file) end
   bundle, message, code = read_yaml(dir .. "/bundle.yaml")
@@ -254,7 +215,8 @@ local function read_bundle(file, dir, where)
   doc, message, code = read_yaml(dir .. "/flake.yaml")
   if not doc then return nil, message, code end
   local files, paths
-  files, paths, code = files_of(bundle, doc, dir, where .. "/" .. bundle.name)
+  local adapted = engine_of(bundle.engine).adapt(bundle, doc, dir, opts)
+  files, paths, code = files_of(bundle, doc, dir, where .. "/" .. bundle.name, adapted)
   if not files then return nil, paths, code end
   if #paths > 0 then doc.include, doc.static = { tar = paths }, nil end
   flake, message, code = merged_flake(bundle, doc, dir, files)
@@ -264,25 +226,26 @@ local function read_bundle(file, dir, where)
       "EARCHIVE"
   end
   return { name = bundle.name, engine = flake.engine, image = flake.image, apps = bundle.apps,
-    doc = doc, merged = flake.doc, files = files, parts = bundle.parts }
+    doc = doc, merged = flake.doc, files = files, bundle = bundle }
 end
 
 --- Restores a bundle: registers the flake, and loads the image as soon as nothing refuses.
--- opts: {root, user, force, pilot}
--- Returns the name of the flake, or nil, message, code.
+-- opts: {root, user, force, bindir=where the pilots are}
+-- Returns the name of the flake and its engine, or nil, message, code.
 function M.import(file, opts)
   local temp <close> = assert(fs.temp_dir({ prefix = "flake-import" }))
   local dir = temp:path()
   local ok, message, code = unpack(file, dir)
   if not ok then return nil, message, code end
   local def
-  def, message, code = read_bundle(file, dir, registry.dir(opts))
+  def, message, code = read_bundle(file, dir, opts)
   if not def then return nil, message, code end
-  local function prepare() return load_images(def.parts, dir) end
+  local function prepare() return engine_of(def.engine).load(def.bundle, dir, opts) end
   ok, message, code = registry.register(def, { root = opts.root, user = opts.user,
-    force = opts.force, pilot = opts.pilot, prepare = prepare })
+    force = opts.force, pilot = ("%s/%s-pilot"):format(opts.bindir, def.engine),
+    prepare = prepare })
   if not ok then return nil, message, code end
-  return def.name
+  return def.name, def.engine
 end
 
 return M

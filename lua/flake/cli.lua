@@ -148,6 +148,10 @@ function M.image(value)
   return M.not_empty(value)
 end
 
+function M.instance(value)
+  return value:match("^@[%w_=-]+$") and true or nil, "must be of the form @NAME"
+end
+
 function M.absolute_path(value)
   if value:sub(1, 1) ~= "/" then return nil, "must be an absolute path" end
   if value:find("%c") then return nil, "must not hold control characters" end

@@ -3,6 +3,7 @@
 -- The image is not trusted: names are matched, contents are data.
 local desktop_entry = require "flake.desktop_entry"
 local image_files = require "flake.image_files"
+local base = require("flake.text").base
 
 local M = {}
 
@@ -22,10 +23,6 @@ local COMPLETIONS = {
   { "fish/vendor_completions.d/%s.fish", "fish/vendor_completions.d/%s.fish" },
   { "fish/completions/%s.fish", "fish/vendor_completions.d/%s.fish" },
 }
-
-local function base(path)
-  return path:match("([^/]*)$")
-end
 
 local function is_plain(name)
   return name:match("^[%w_][%w._+@-]*$") ~= nil

@@ -1,7 +1,9 @@
 -- SPDX-License-Identifier: MIT
--- Files that a flake's definition includes: where they are, and one of them as archive.
+-- Files that a flake's definition includes: the options that name them, where they are, and one of
+-- them as archive.
 local archive = require "flake.archive"
 local fs = require "flake.fs"
+local yaml = require "flake.yaml"
 
 local M = {}
 
@@ -9,6 +11,59 @@ local M = {}
 function M.absolute(flake, path)
   if path:sub(1, 1) == "/" then return path end
   return flake.file:match("^(.*/)") .. path
+end
+
+-- Absolute, without . and .. parts; links stay as they are.
+local function absolute(path)
+  if path:sub(1, 1) ~= "/" then path = fs.realpath(".") .. "/" .. path end
+  local kept = {}
+  for part in path:gmatch("[^/]+") do
+    if part == ".." then table.remove(kept) elseif part ~= "." then table.insert(kept, part) end
+  end
+  return "/" .. table.concat(kept, "/")
+end
+
+local function check_tar(path)
+  local st, message, code = fs.stat(path)
+  if not st then return nil, message, code end
+  if st.type ~= "file" then return nil, path .. " is no file", "EUSAGE" end
+  -- One entry proves it.
+  local list
+  list, message, code = archive.list(path, { max_entries = 1 })
+  if list or code == "ELIMIT" then return true end
+  return nil, message, code
+end
+
+local function check_path(path)
+  local st, message, code = fs.stat(path)
+  if not st then return nil, message, code end
+  if path == "/" or (st.type ~= "file" and st.type ~= "directory") then
+    return nil, path .. " is neither file nor directory", "EUSAGE"
+  end
+  return fs.access(path, st.type == "directory" and "rx" or "r")
+end
+
+--- Checks the options --include-tar and --include-path and makes their paths absolute.
+-- Returns true, or nil, message, code.
+function M.check_options(opts)
+  for name, check in pairs { include_tar = check_tar, include_path = check_path } do
+    for i, path in ipairs(opts[name]) do
+      if path:find("%c") then return nil, "a path must not hold control characters", "EUSAGE" end
+      opts[name][i] = absolute(path)
+      local ok, message, code = check(opts[name][i])
+      -- A package may bring the file along.
+      if not ok and not (opts.root and code == "ENOENT") then
+        return nil, ("--%s: %s"):format(name:gsub("_", "-"), message), code
+      end
+    end
+  end
+  return true
+end
+
+--- Adds the options to the section `include` of a definition.
+function M.add_keys(opts, include)
+  if #opts.include_tar > 0 then include.tar = yaml.list(opts.include_tar) end
+  if #opts.include_path > 0 then include.path = yaml.list(opts.include_path) end
 end
 
 -- Copies a file, link or directory with all in it.

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Entry of flake-ctl: finds the command, runs it under the one xpcall, reports errors.
 local loader = require "flake.loader"
+local base = require("flake.text").base
 
 local USAGE = [[
 Usage: flake-ctl [-V|--version] [--debug] [-h|--help] COMMAND [ARGUMENTS]
@@ -13,10 +14,6 @@ local hints = {
   EACCES = "are you allowed to? system flakes are managed by root, your own with --user",
   EPERM = "are you allowed to? system flakes are managed by root, your own with --user",
 }
-
-local function base(path)
-  return path:match("([^/]*)$")
-end
 
 local function complain(ctx, message, hint)
   local output = require "flake.output"

@@ -4,16 +4,13 @@
 local fs = require "flake.fs"
 local loader = require "flake.loader"
 local pilot = require "flake.pilot"
+local base = require("flake.text").base
 
 local M = {}
 
 local LINK_DIRS = { "/usr/bin", "/usr/local/bin", "/usr/sbin", "/bin", "/opt/bin" }
 
-local function base(path)
-  return path:match("([^/]*)$")
-end
-
-local is_launcher = { ["flake-launch"] = true }
+local is_launcher = { ["flake-launch"] = true, ["firecracker-pilot"] = true }
 for _, engine in ipairs(pilot.engines()) do is_launcher[engine .. "-pilot"] = true end
 
 --- Is this the target of a command link of ours: the pilot of an engine, or flake-launch?

@@ -34,6 +34,14 @@ function M.bytes(line)
   return function(_, bytes) line.show(size(bytes)) end
 end
 
+--- For http.download: shows bytes, of how many if that is known.
+function M.share(line)
+  return function(done, total)
+    if total <= 0 then return line.show(size(done)) end
+    line.show(("%s of %s, %d %%"):format(size(done), size(total), done * 100 // total))
+  end
+end
+
 --- Runs a program to its end, showing how long it takes; its output goes to the file log.
 -- Returns {code=} or {signal=}, or nil, message, code.
 function M.run(label, argv, opts, err)

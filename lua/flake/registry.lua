@@ -9,13 +9,16 @@ local loader = require "flake.loader"
 local own = require "flake.own"
 local pilot = require "flake.pilot"
 local places = require "flake.places"
+local base = require("flake.text").base
 local yaml = require "flake.yaml"
 
 local M = {}
 
 local ORDER = { "version", "user_may_override", "include", "tar", "path", "container", "vm", "name",
   "archive", "target_app_path", "host_app_path", "base_container", "check_host_dependencies",
-  "layers", "path_map", "runtime", "runas", "resume", "attach", "share", "podman" }
+  "layers", "path_map", "runtime", "runas", "resume", "attach", "share", "podman", "force_vsock",
+  "firecracker", "engine", "rootfs_image_path", "kernel_image_path", "initrd_path", "vcpu_count",
+  "mem_size_mib", "overlay_size", "network", "tap", "tap_made", "snapshot", "boot_args" }
 
 --- Directory of the definitions. opts: {root=fake root, user=bool}
 -- Returns the path, or nil, message, code where there is none for this user.
@@ -40,10 +43,6 @@ end
 function M.prefix(opts)
   if opts.user then return "" end
   return opts.root or pilot.flakes_dir():sub(1, -#pilot.flakes_dir("") - 1)
-end
-
-local function base(path)
-  return path:match("([^/]*)$")
 end
 
 --- Loads one flake of the directory. opts as for dir.

@@ -3,6 +3,7 @@
 -- image first, then those of its base and layers. Each has a name of the flake's own, so that a
 -- name that others use is never moved, and nothing goes that was there before.
 local fs = require "flake.fs"
+local locks = require "flake.locks"
 local oci = require "flake.oci"
 local pilot = require "flake.pilot"
 local podman = require "flake.podman"
@@ -110,11 +111,7 @@ function M.lock(flake)
   local dir, message, code = pilot.state_dir()
   if not dir then return nil, message, code end
   local key = pilot.composed_name(flake.state_name):match("([^/]*)$")
-  -- In short steps: between them an interruption gets through.
-  repeat
-    local held, why, name = fs.lock(("%s/~%s.archive"):format(dir, key), { timeout = 0.5 })
-    if held or name ~= "ETIMEDOUT" then return held, why, name end
-  until false
+  return locks.wait(("%s/~%s.archive"):format(dir, key))
 end
 
 -- Ids of images that other flakes use.

@@ -4,6 +4,7 @@
 -- longer true.
 local fs = require "flake.fs"
 local images = require "flake.store"
+local locks = require "flake.locks"
 local pilot = require "flake.pilot"
 local registry = require "flake.registry"
 local archive = require "shipped.runtimes.podman.archive"
@@ -19,11 +20,7 @@ local ATTEMPTS = 4
 local function lock(flake)
   local file, message, code = store.state_file(flake.state_name, "lock")
   if not file then return nil, message, code end
-  -- In short steps: between them an interruption gets through.
-  repeat
-    local held, why, name = fs.lock(file, { timeout = 0.5 })
-    if held or name ~= "ETIMEDOUT" then return held, why, name end
-  until false
+  return locks.wait(file)
 end
 
 -- Looks at everything, once. Returns a job {parts, paths, state, index, images, tag}.

@@ -1,18 +1,14 @@
 -- SPDX-License-Identifier: MIT
 -- flake-ctl podman register: from options to a definition of schema version 1.
 local export_find = require "flake.export_find"
-local fs = require "flake.fs"
 local image = require "flake.image"
-local own = require "flake.own"
 local process = require "flake.process"
+local registering = require "flake.registering"
 local registry = require "flake.registry"
+local base = require("flake.text").base
 local yaml = require "flake.yaml"
 local instances = require "shipped.runtimes.podman.instances"
 local parts = require "shipped.runtimes.podman.register_parts"
-
-local function base(path)
-  return path:match("([^/]*)$")
-end
 
 -- The words of --share, each once; nil: none.
 local function share_of(opts)
@@ -62,13 +58,7 @@ local function warn(opts, ctx)
         .. "flake-ctl podman pull --uri %s\n"):format(reference, reference))
     end
   end
-  for _, path in ipairs(opts.user and opts.app or {}) do
-    local dir = path:match("^(.*)/")
-    if not own.on_path(dir) then
-      ctx.err:write(("flake-ctl: warning: %s is not on PATH: %s\n"):format(dir,
-        own.path_remedy(dir)))
-    end
-  end
+  registering.warn_path(opts, opts.app, ctx)
   for _, option in ipairs(opts.opt) do
     for name in option:gmatch("%%([A-Z_][A-Z0-9_]*)") do
       if not process.getenv(name) then
@@ -78,26 +68,6 @@ local function warn(opts, ctx)
     end
   end
 end
-
--- What fits together only in one of the two worlds. Returns true, or nil, message, code.
-local function check_user(opts)
-  local user = opts.run_as and fs.user(opts.run_as)
-  if opts.run_as and not opts.root and not user then
-    return nil, ("--run-as: there is no user '%s'"):format(opts.run_as), "EUSAGE"
-  end
-  if not opts.user then return true end
-  if user and user.uid ~= fs.getuid() then
-    return nil, "own flakes run as you: --run-as goes without --user", "EUSAGE"
-  end
-  if opts.user_may_override then
-    return nil, "--user-may-override is for flakes of the system", "EUSAGE"
-  end
-  return registry.dir(opts)
-end
-
-local HINTS = { EEXIST = "--force replaces a flake, never a foreign file" }
-local OWN_HINTS = { EEXIST = HINTS.EEXIST,
-  EACCES = "commands of your own flakes are where you may write, such as ~/.local/bin/NAME" }
 
 local FALSE = { ["false"] = true, False = true, FALSE = true, f = true, F = true, ["0"] = true }
 
@@ -138,7 +108,7 @@ local function check(opts)
     return nil, "--share cwd excludes --resume and --attach: an instance is started once and "
       .. "cannot follow the caller's directory", "EUSAGE"
   end
-  local ok, message, code = check_user(opts)
+  local ok, message, code = registering.check_user(opts)
   if ok and opts.resume then ok, message, code = check_resume(opts) end
   if not ok then return nil, message, code end
   return parts.check(opts)
@@ -185,7 +155,7 @@ return function(opts, ctx)
   local old = registry.find(name, opts)
   ok, message, code = register(opts, ctx, name, apps)
   if not ok then
-    return nil, message, code, (opts.user and OWN_HINTS or HINTS)[code]
+    return nil, message, code, registering.hint(opts, code)
   end
   warn(opts, ctx)
   end_old(old, opts)

@@ -7,10 +7,7 @@ local podman = require "flake.podman"
 local references = require "flake.references"
 local registry = require "flake.registry"
 local store = require "flake.store"
-
-local function base(path)
-  return path:match("([^/]*)$")
-end
+local base = require("flake.text").base
 
 local function stays(app)
   return app.resume or app.attach

@@ -9,6 +9,7 @@ local progress = require "flake.progress"
 local places = require "flake.places"
 local registry = require "flake.registry"
 local template = require "flake.build.template"
+local is_text = require("flake.text").is_text
 local tree = require "flake.build.tree"
 local yaml = require "flake.yaml"
 
@@ -52,10 +53,6 @@ function M:save()
   local text, message, code = yaml.dump(self.facts, { order = ORDER })
   if not text then return nil, message, code end
   return fs.write(("%s/%s"):format(self.dir, FILE), text)
-end
-
-local function is_text(value)
-  return type(value) == "string" and value ~= ""
 end
 
 local function are_packages(list)

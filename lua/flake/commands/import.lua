@@ -1,21 +1,24 @@
 -- SPDX-License-Identifier: MIT
--- flake-ctl import: the counterpart of `podman export --bundle`.
+-- flake-ctl import: the counterpart of `podman export --bundle` and `firecracker export`.
 local cli = require "flake.cli"
 local registry = require "flake.registry"
 
 local function run(opts, ctx)
-  local name, message, code = registry.dir(opts)
-  if not name then return nil, message, code end
-  name, message, code = require("flake.bundle").import(opts.file, { root = opts.root,
-    user = opts.user, force = opts.force, pilot = ctx.info.bindir .. "/podman-pilot" })
-  if not name then return nil, message, code end
+  local dir, message, code = registry.dir(opts)
+  if not dir then return nil, message, code end
+  local name, engine, reason = require("flake.bundle").import(opts.file, { root = opts.root,
+    user = opts.user, force = opts.force, bindir = ctx.info.bindir })
+  if not name then return nil, engine, reason end
   ctx.out:write("imported flake ", name, "\n")
+  if engine == "firecracker" and not opts.root then
+    return require("shipped.runtimes.firecracker.imported")(name, opts, ctx)
+  end
   return 0
 end
 
 return {
   api = 1,
-  about = "Restore a flake from a bundle that `podman export --bundle` wrote.",
+  about = "Restore a flake from a bundle that export of its engine wrote.",
   type = "TOOL",
   options = {
     { name = "file", positional = true, about = "The bundle." },

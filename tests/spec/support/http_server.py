@@ -1,4 +1,7 @@
-"""HTTP server of the http spec: http_server.py PATH-OF-SOCKET. Prints its TCP port, serves both."""
+"""HTTP server of specs: http_server.py PATH-OF-SOCKET [DIR]. Prints its TCP port, serves both.
+
+/tree/NAME is the file NAME of DIR; /half/NAME breaks off in its middle, unless a range is asked for.
+"""
 import http.server
 import os
 import socketserver
@@ -59,9 +62,27 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(DATA[:100000])
         self.close_connection = True
 
+    def file(self, name):
+        with open(os.path.join(sys.argv[2], name), "rb") as file:
+            return file.read()
+
+    def half(self, data):
+        self.send_response(200)
+        self.send_header("ETag", '"half"')
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data[:len(data) // 2])
+        self.close_connection = True
+
     def do_GET(self):
         path = self.path
-        if path == "/hello":
+        if path.startswith("/tree/"):
+            self.serve(self.file(path[6:]), ETag='"tree"')
+        elif path.startswith("/half/") and not self.headers.get("Range"):
+            self.half(self.file(path[6:]))
+        elif path.startswith("/half/"):
+            self.serve(self.file(path[6:]), ETag='"half"')
+        elif path == "/hello":
             self.answer(200, b"hello", X_Test="  yes ")
         elif path == "/served":
             self.answer(200, Handler.served.encode())

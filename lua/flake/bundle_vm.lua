@@ -1,0 +1,117 @@
+-- SPDX-License-Identifier: MIT
+-- What a bundle of a VM flake has: the files of its image.
+local archive = require "flake.archive"
+local digest = require "flake.digest"
+local fs = require "flake.fs"
+local vm = require "flake.vm"
+local vm_store = require "flake.vm_store"
+local yaml = require "flake.yaml"
+
+-- Disks compress well, and nobody stores bundles for their speed.
+local M = { compression = "zstd" }
+
+local KEYS = { rootfs = "rootfs_image_path", kernel = "kernel_image_path", initrd = "initrd_path" }
+local FILES = { "rootfs", "kernel", "initrd", "channel", "checksum" }
+
+--- Nothing.
+function M.parts()
+  return yaml.list {}
+end
+
+--- Writes the image's files into a directory. Returns true, or nil, message, code.
+function M.save(flake, dir)
+  local params, target = vm.params(flake), dir .. "/image"
+  if not (params.rootfs and params.kernel) then
+    return nil, ("flake '%s' names no image files"):format(flake.name), "EFLAKE"
+  end
+  local beside = params.rootfs:match("^(.*/)")
+  local ok, message, code = fs.mkdir(target)
+  for _, name in ipairs(FILES) do
+    local from = params[name] or not KEYS[name] and beside .. name
+    if ok and from and (KEYS[name] or fs.stat(from)) then
+      ok, message, code = fs.copy(from, target .. "/" .. name)
+    end
+  end
+  return ok, message, code
+end
+
+--- Names of the files that a bundle must have.
+function M.files()
+  return { "image/rootfs", "image/kernel" }
+end
+
+--- Checks an unpacked bundle. Returns true, or nil, message, code.
+function M.check(bundle, file, dir)
+  local ok, why = vm.check_name(bundle.image)
+  if not ok then
+    return nil, ("%s: the name of its image %s"):format(file, why), "EARCHIVE"
+  end
+  for _, name in ipairs(fs.list(dir .. "/image")) do
+    local st = fs.lstat(("%s/image/%s"):format(dir, name))
+    if not table.concat(FILES, " "):find(name, 1, true) or st.type ~= "file" then
+      return nil, ("%s: refusing image/%s"):format(file, name), "EARCHIVE"
+    end
+  end
+  return true
+end
+
+-- The engine's section of a definition, made where it is missing.
+local function section_of(doc, version)
+  local at = doc
+  local path = version == "2" and { "engine", "params" } or { "vm", "runtime", "firecracker" }
+  for _, key in ipairs(path) do
+    if type(at[key]) ~= "table" then at[key] = {} end
+    at = at[key]
+  end
+  return at
+end
+
+--- Makes a definition say where this host has the image's files, and forget network devices of the
+-- other. Returns the same for a last fragment.
+function M.adapt(bundle, doc, dir, opts)
+  local version, last = tostring(doc.version), {}
+  local place = ("%s/%s"):format(vm.images_dir(opts), bundle.image)
+  if opts.root then place = place:sub(#opts.root + 1) end
+  for _, at in ipairs { section_of(doc, version), section_of(last, version) } do
+    for name, key in pairs(KEYS) do
+      local there = fs.stat(("%s/image/%s"):format(dir, name))
+      at[key] = there and ("%s/%s"):format(place, name) or nil
+    end
+  end
+  local own = section_of(doc, version)
+  own.tap, own.tap_made = nil, nil
+  return last
+end
+
+-- Is the same image there already?
+local function is_same(there, dir)
+  for _, name in ipairs(FILES) do
+    local a, b = fs.stat(there .. "/" .. name), fs.stat(dir .. "/" .. name)
+    if (a and a.size) ~= (b and b.size) then return false end
+    local same = not a or digest.file(there .. "/" .. name) == digest.file(dir .. "/" .. name)
+    if not same then return false end
+  end
+  return true
+end
+
+--- Gives this host the image. Returns true, or nil, message, code.
+function M.load(bundle, dir, opts)
+  local there = ("%s/%s"):format(vm.images_dir(opts), bundle.image)
+  if is_same(there, dir .. "/image") then return true end
+  local job <close>, message, code = vm_store.begin { name = bundle.image, force = opts.force,
+    root = opts.root, user = opts.user }
+  if not job then return nil, message, code end
+  for _, name in ipairs(fs.list(dir .. "/image")) do
+    local from, to = ("%s/image/%s"):format(dir, name), job.dir .. "/" .. name
+    local size, why, reason
+    if name == "rootfs" then
+      size, why, reason = archive.decompress(from, to)
+    else
+      size, why, reason = fs.copy(from, to)
+    end
+    if not size then return nil, why, reason end
+  end
+  return vm_store.finish(job)
+end
+
+return M

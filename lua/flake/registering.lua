@@ -1,0 +1,46 @@
+-- SPDX-License-Identifier: MIT
+-- What `register` of every driver asks, refuses and says.
+local fs = require "flake.fs"
+local own = require "flake.own"
+local registry = require "flake.registry"
+
+local M = {}
+
+local HINTS = { EEXIST = "--force replaces a flake, never a foreign file" }
+local OWN_HINTS = { EEXIST = HINTS.EEXIST,
+  EACCES = "commands of your own flakes are where you may write, such as ~/.local/bin/NAME" }
+
+--- A hint for an error of registry.register, or nil.
+function M.hint(opts, code)
+  return (opts.user and OWN_HINTS or HINTS)[code]
+end
+
+--- Checks what fits together only in one of the two worlds, the system's and the user's.
+-- Returns true, or nil, message, code.
+function M.check_user(opts)
+  local user = opts.run_as and fs.user(opts.run_as)
+  if opts.run_as and not opts.root and not user then
+    return nil, ("--run-as: there is no user '%s'"):format(opts.run_as), "EUSAGE"
+  end
+  if not opts.user then return true end
+  if user and user.uid ~= fs.getuid() then
+    return nil, "own flakes run as you: --run-as goes without --user", "EUSAGE"
+  end
+  if opts.user_may_override then
+    return nil, "--user-may-override is for flakes of the system", "EUSAGE"
+  end
+  return registry.dir(opts)
+end
+
+--- Warns of commands of a user's own flake that the shell will not find.
+function M.warn_path(opts, paths, ctx)
+  for _, path in ipairs(opts.user and paths or {}) do
+    local dir = path:match("^(.*)/")
+    if not own.on_path(dir) then
+      ctx.err:write(("flake-ctl: warning: %s is not on PATH: %s\n"):format(dir,
+        own.path_remedy(dir)))
+    end
+  end
+end
+
+return M

@@ -1,0 +1,73 @@
+-- SPDX-License-Identifier: MIT
+-- Making an image: in a temporary directory beside the others, which is renamed when all of it is
+-- there and good. Until then the old one of that name stays.
+local fs = require "flake.fs"
+local vm = require "flake.vm"
+
+local M = {}
+
+local PREFIX = ".making"
+
+-- Nobody makes an image at present: what is half there is nobody's.
+local function sweep(dir)
+  local held <close> = fs.lock(dir .. "/.lock", { timeout = 0 })
+  if not held then return end
+  for _, name in ipairs(fs.list(dir) or {}) do
+    if name:sub(1, #PREFIX) == PREFIX then fs.remove_tree(dir .. "/" .. name) end
+  end
+end
+
+--- Starts an image. opts: {name=, force=, root=, user=}
+-- Returns {dir=where its files go, temp=another empty directory, parts=of downloads}, which is to
+-- be closed (<close>); or nil, message, code.
+function M.begin(opts)
+  local dir, message, code = vm.images_dir(opts)
+  local ok
+  if dir then ok, message, code = fs.mkdir_p(dir) end
+  if not ok then return nil, message, code end
+  if fs.lstat(dir .. "/" .. opts.name) and not opts.force then
+    return nil, ("image '%s' exists already"):format(opts.name), "EEXIST",
+      "--force replaces it as soon as the new one is there"
+  end
+  sweep(dir)
+  local job = { images = dir, name = opts.name, parts = dir .. "/.parts" }
+  job.lock, message, code = fs.lock(dir .. "/.lock", { shared = true })
+  if job.lock then job.holder, message, code = fs.temp_dir { dir = dir, prefix = PREFIX } end
+  if not job.holder then return nil, message, code end
+  job.dir, job.temp = job.holder:path() .. "/image", job.holder:path() .. "/temp"
+  assert(fs.mkdir(job.dir))
+  assert(fs.mkdir(job.temp))
+  return setmetatable(job, { __close = function(self)
+    self.holder:close()
+    self.lock:unlock()
+    fs.rmdir(self.parts)
+  end })
+end
+
+local function sync(dir)
+  for _, name in ipairs(fs.list(dir)) do
+    local file = dir .. "/" .. name
+    local ok, message, code = fs.chmod(file, 420)
+    if ok then ok, message, code = fs.fsync(file) end
+    if not ok then return nil, message, code end
+  end
+  return fs.fsync(dir)
+end
+
+--- All is there and good: the image gets its name. Returns true, or nil, message, code.
+function M.finish(job)
+  local ok, message, code = sync(job.dir)
+  if not ok then return nil, message, code end
+  local target, old = job.images .. "/" .. job.name, job.holder:path() .. "/old"
+  local there = fs.lstat(target)
+  if there then ok, message, code = fs.rename(target, old) end
+  if not ok then return nil, message, code end
+  ok, message, code = fs.rename(job.dir, target)
+  if not ok then
+    if there then fs.rename(old, target) end
+    return nil, message, code
+  end
+  return fs.fsync(job.images)
+end
+
+return M

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: MIT
+// The engine of VM flakes.
+#include "firecracker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include "firecracker_place.h"
+#include "state.h"
+#include "util.h"
+
+static bool is_interface(const char *name)
+{
+	cleanup_free char *path = xasprintf("/sys/class/net/%s", name);
+
+	return access(path, F_OK) == 0;
+}
+
+// The tap of this instance: the definition's, or by its name. Caller frees.
+static char *find_tap(const struct machine *machine, const struct plan *plan)
+{
+	cleanup_free char *name = plan->instance ? xasprintf("%s@%s", plan->flake, plan->instance)
+						 : xstrdup(plan->flake);
+
+	return machine->tap && !plan->instance ? xstrdup(machine->tap) : machine_tap(name);
+}
+
+// Firecracker has no other network than a tap, QEMU has one of its own.
+static int check_network(struct machine *machine, char **tap, const struct plan *plan,
+			 struct error *err)
+{
+	if (!machine->network)
+		return 0;
+	*tap = find_tap(machine, plan);
+	machine->tap = is_interface(*tap) ? *tap : NULL;
+	if (machine->tap || machine->engine == VM_QEMU)
+		return 0;
+	return error_set(err, ERR_FLAKE,
+			 "flake '%s' needs the network device %s; as root: ip tuntap add %s mode "
+			 "tap user NAME && ip link set %s up; or register it with --no-net",
+			 plan->flake, *tap, *tap, *tap);
+}
+
+// Reads the machine and all that depends on the state of the host.
+static int open_machine(struct machine *machine, char **tap, const struct plan *plan,
+			struct error *err)
+{
+	if (machine_read(machine, plan, err) < 0 || check_network(machine, tap, plan, err) < 0)
+		return -1;
+	if (machine->stays && !machine->framed)
+		return error_set(
+			err, ERR_FLAKE,
+			"flake '%s' cannot resume: the init of VM image '%s' is that of "
+			"older tools; flake-ctl firecracker pull --replace-sci puts ours in",
+			plan->flake, plan->image);
+	free(machine->command_line);
+	machine->command_line = machine_command_line(machine, plan, err);
+	return machine->command_line ? 0 : -1;
+}
+
+static int compose(struct plan *plan, struct error *err)
+{
+	cleanup_machine struct machine machine = { 0 };
+	cleanup_vm_place struct vm_place place = { .state = -1 };
+	cleanup_free char *tap = NULL, *mac = NULL;
+
+	plan_uncompose(plan);
+	plan->stays = true;
+	if (plan->mounts.n)
+		return error_set(err, ERR_FLAKE, "flake '%s' cannot share %s with a VM",
+				 plan->flake, plan->mounts.v[0] + 3);
+	if (plan->user) {
+		relay_sudo(plan);
+		return relay_compose(plan, err);
+	}
+	if (open_machine(&machine, &tap, plan, err) < 0 ||
+	    vm_place_open(&place, plan, &machine, err) < 0)
+		return -1;
+	mac = machine_mac(place.key);
+	if (machine.engine == VM_FIRECRACKER)
+		plan->process = machine_config(&machine, mac);
+	if (!machine.stays) {
+		machine_argv(&machine, mac, &plan->argv);
+	} else {
+		plan->socket = xstrdup(place.socket);
+		if (!vm_runs(&place, plan))
+			machine_argv(&machine, mac, &plan->start);
+	}
+	if (machine.overlay && (plan->argv.n || plan->start.n) &&
+	    !vm_template_exists(plan, &machine))
+		return plan_needs_compose(plan, err);
+	return 0;
+}
+
+// The image's init is that of older tools: it talks through the console, which the engine has.
+static int run_serial(struct plan *plan, const struct machine *machine, const char *key,
+		      struct error *err)
+{
+	cleanup_fd int overlay = -1;
+
+	if (machine->overlay) {
+		overlay = vm_overlay(plan, machine, key, err);
+		if (overlay < 0)
+			return -1;
+	}
+	if (machine->engine == VM_FIRECRACKER) {
+		int config = memfd_create("machine", 0);
+
+		if (config < 0 || write_fd_all(config, plan->process, strlen(plan->process)) < 0 ||
+		    lseek(config, 0, SEEK_SET) < 0 || dup2(config, VM_FD_CONFIG) < 0)
+			return error_set(err, errno, "cannot hand over the machine");
+	}
+	if (overlay >= 0 &&
+	    (dup2(overlay, VM_FD_OVERLAY) < 0 || fcntl(VM_FD_OVERLAY, F_SETFD, 0) < 0))
+		return error_set(err, errno, "cannot hand over the overlay");
+	execvp(plan->argv.v[0], plan->argv.v);
+	return error_set(err, errno, "cannot run %s", plan->argv.v[0]);
+}
+
+// QEMU: the guest's end of the channel is a descriptor.
+static int run_port(struct plan *plan, const struct machine *machine, const struct vm_place *place,
+		    struct error *err)
+{
+	cleanup_vm struct vm vm = { .pidfd = -1, .console = -1, .debug = plan->debug };
+	struct vm_link to = { .channel = -1, .listener = -1, .vm = &vm };
+	cleanup_fd int ours = -1, theirs = -1;
+	int ends[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+		return error_set(err, errno, "cannot make the channel");
+	ours = ends[0];
+	theirs = ends[1];
+	if (vm_boot(&vm, plan, machine, place, &plan->argv, theirs, err) < 0)
+		return -1;
+	close(steal_fd(&theirs));
+	to.channel = ours;
+	return session_run(plan, &to, err);
+}
+
+// Firecracker: the guest connects to our socket.
+static int run_socket(struct plan *plan, const struct machine *machine, struct vm_place *place,
+		      struct error *err)
+{
+	cleanup_vm struct vm vm = { .pidfd = -1, .console = -1, .debug = plan->debug };
+	cleanup_fd int lock = -1, listener = -1;
+	struct vm_link to = { .channel = -1, .listener = -1, .vm = &vm };
+	int status = -1;
+
+	vm_collect(place);
+	if (vm_directory(place, &lock, err) < 0)
+		return -1;
+	listener = vm_listener(place->dir, VM_SOCKET_GUEST, err);
+	to.listener = listener;
+	if (listener >= 0 && vm_boot(&vm, plan, machine, place, &plan->argv, -1, err) == 0)
+		status = session_run(plan, &to, err);
+	vm_end(&vm);
+	vm_directory_remove(place->dir);
+	return status;
+}
+
+// One that is about to end takes no calls any more: then it is started anew.
+static int reach(struct plan *plan, const struct machine *machine, struct vm_place *place,
+		 struct error *err)
+{
+	int channel;
+
+	if (vm_stay(plan, machine, place, err) < 0)
+		return -1;
+	channel = vm_connect(place->socket, err);
+	if (channel >= 0)
+		return channel;
+	error_clear(err);
+	if (vm_stop(place->state, place->key, err) < 0 || compose(plan, err) < 0 ||
+	    vm_stay(plan, machine, place, err) < 0)
+		return -1;
+	return vm_connect(place->socket, err);
+}
+
+static int run_stay(struct plan *plan, const struct machine *machine, struct vm_place *place,
+		    struct error *err)
+{
+	cleanup_fd int channel = reach(plan, machine, place, err);
+	struct vm_link to = { .channel = -1, .listener = -1 };
+
+	if (channel < 0)
+		return -1;
+	to.channel = channel;
+	return session_run(plan, &to, err);
+}
+
+static int end(const struct plan *plan, struct error *err)
+{
+	cleanup_machine struct machine machine = { 0 };
+	cleanup_vm_place struct vm_place place = { .state = -1 };
+
+	if (vm_place_open(&place, plan, &machine, err) < 0 ||
+	    vm_stop(place.state, place.key, err) < 0)
+		return -1;
+	vm_overlay_remove(place.key);
+	return 0;
+}
+
+static int prepare(struct plan *plan, struct error *err)
+{
+	if (!plan->prepare.n)
+		return 0;
+	if (plan_prepare(plan, err) < 0 || compose(plan, err) < 0)
+		return -1;
+	return plan->prepare.n ? error_set(err, ERR_FLAKE, "flake '%s' got no overlay template",
+					   plan->flake)
+			       : 0;
+}
+
+static int run(struct plan *plan, struct error *err)
+{
+	cleanup_machine struct machine machine = { 0 };
+	cleanup_vm_place struct vm_place place = { .state = -1 };
+	cleanup_free char *tap = NULL;
+	int status;
+
+	if (prepare(plan, err) < 0 || open_machine(&machine, &tap, plan, err) < 0 ||
+	    vm_place_open(&place, plan, &machine, err) < 0)
+		return -1;
+	if (!machine.framed)
+		return run_serial(plan, &machine, place.key, err);
+	if (!machine.stays)
+		return machine.engine == VM_QEMU ? run_port(plan, &machine, &place, err)
+						 : run_socket(plan, &machine, &place, err);
+	status = run_stay(plan, &machine, &place, err);
+	if (status >= 0 && plan->remove && end(plan, err) < 0)
+		return -1;
+	return status;
+}
+
+const struct engine engine_firecracker = {
+	.name = "firecracker", .compose = compose, .run = run, .end = end
+};

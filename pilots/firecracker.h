@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT
+// VM flakes: the machine that a plan describes, and what its parts are done by. One image and one
+// definition run under Firecracker or, where that cannot run, QEMU.
+//
+// plan->options of a VM flake, one token each: --kernel= --rootfs= --initrd= (paths), --vcpu=
+// --mem= (MiB) --overlay-size= (bytes) --cache=Writeback|Unsafe --engine=auto|firecracker|qemu
+// --tap=
+// --boot-arg= (repeated) --include-tar= --include-path= (repeated) --no-net --snapshot.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "error.h"
+#include "pilot.h"
+#include "strv.h"
+
+// Descriptors that the engine's process finds open.
+enum { VM_FD_CONFIG = 3, VM_FD_OVERLAY = 4, VM_FD_CHANNEL = 5 };
+
+#define VM_OVERLAY "/proc/self/fd/4"
+#define VM_CONFIG "/proc/self/fd/3"
+// Of Firecracker, in its working directory: our directory of the instance.
+#define VM_SOCKET "v.sock"
+#define VM_SOCKET_GUEST VM_SOCKET "_52"
+#define VM_API "api.sock"
+// Where calls into a VM that stays connect, if its engine is QEMU.
+#define VM_SWITCH "switch.sock"
+
+#ifdef __aarch64__
+#define VM_QEMU_PROGRAM "qemu-system-aarch64"
+#else
+#define VM_QEMU_PROGRAM "qemu-system-x86_64"
+#endif
+
+enum vm_engine { VM_FIRECRACKER, VM_QEMU };
+
+// Zero-initialise.
+struct machine {
+	const char *kernel, *initrd, *rootfs, *cache, *tap, *want; // in the plan's options
+	unsigned vcpu, mem;					   // mem in MiB
+	uint64_t overlay;					   // bytes; 0: none
+	bool network, snapshot;
+	bool framed; // the guest's init speaks doc/channel.md; else that of the older tools
+	bool stays;  // for later calls
+	bool kvm;
+	enum vm_engine engine;
+	struct strv boot_args; // of the definition
+	struct strv includes;  // "tar:PATH", "path:PATH"
+	char *command_line;    // of the kernel
+};
+
+// Reads plan->options, chooses the engine and composes the kernel's command line.
+int machine_read(struct machine *machine, const struct plan *plan, struct error *err);
+void machine_free(struct machine *machine);
+#define cleanup_machine __attribute__((cleanup(machine_free)))
+
+// Does a guest run under /dev/kvm for us? Tried once a boot. why (may be NULL): "usable", or the
+// reason; the caller's to free.
+bool vm_kvm(char **why);
+
+// The kernel's command line, checked for length and characters. Caller frees.
+char *machine_command_line(const struct machine *machine, const struct plan *plan,
+			   struct error *err);
+
+// Firecracker's configuration (JSON on one line); mac: of the network interface. Caller frees.
+char *machine_config(const struct machine *machine, const char *mac);
+// The engine's command line.
+void machine_argv(const struct machine *machine, const char *mac, struct strv *argv);
+// A locally administered address of that instance: text of 17 bytes. Caller frees.
+char *machine_mac(const char *key);
+// Name of the tap device of a flake's instance: tap-NAME if that has at most 15 bytes, else with a
+// hash of it. Caller frees.
+char *machine_tap(const char *name);
+
+// --- disks ---
+
+// Directory of the caller's templates and overlays, made if it is missing: a descriptor; path (may be
+// NULL) is the caller's to free.
+int vm_storage(char **path, struct error *err);
+// File name of the formatted template: NAME-HASH.ext4. Caller frees.
+char *vm_template_name(const char *state_name, uint64_t bytes, const struct strv *includes);
+// Is the template there?
+bool vm_template_exists(const struct plan *plan, const struct machine *machine);
+// The overlay of an instance, open for reading and writing, inherited by nobody: a copy of the
+// template without name, or for a machine that stays the file KEY.overlay.
+int vm_overlay(const struct plan *plan, const struct machine *machine, const char *key,
+	       struct error *err);
+// Removes KEY.overlay.
+void vm_overlay_remove(const char *key);
+
+// --- the engine's process ---
+
+// Zero-initialise, descriptors to -1.
+struct vm {
+	pid_t pid;
+	int pidfd;
+	int console;	 // what it says: kernel messages, the engine's own
+	bool debug;	 // show that on stderr
+	char tail[4096]; // the last of it
+	size_t tail_len;
+	char *dir; // its directory, if it has one
+};
+
+struct vm_fds {
+	int channel, overlay, config; // -1: none
+};
+
+// Starts the engine in a session of its own; it dies with us.
+int vm_start(struct vm *vm, const struct strv *argv, const struct vm_fds *fds, const char *cwd,
+	     struct error *err);
+// Reads what it says; false: it has closed its outputs.
+bool vm_listen(struct vm *vm);
+// Kills it, reaps it.
+void vm_end(struct vm *vm);
+// Adds to the error what the engine or the guest's kernel said last.
+int vm_explain(struct vm *vm, struct error *err);
+#define cleanup_vm __attribute__((cleanup(vm_end)))
+
+// --- a call ---
+
+// How a call reaches its guest; unused descriptors are -1.
+struct vm_link {
+	int channel;   // the stream
+	int listener;  // where the guest will connect to, if there is no stream yet
+	struct vm *vm; // whose end is ours to see, or NULL
+};
+
+// Runs the plan's program, relaying standard input, output, error, signals and the terminal.
+// Returns the exit status for the caller, or -1.
+int session_run(const struct plan *plan, const struct vm_link *to, struct error *err);
+
+// --- VMs that stay ---
+
+// Serves a VM's channel (said hello, nothing more) to many callers until the VM ends.
+void switch_run(struct vm *vm, int channel, int listener);

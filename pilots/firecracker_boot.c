@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: MIT
+// The kernel's command line: what the definition says, and what we need of the kernel and of sci
+// (doc/channel.md). https://docs.kernel.org/admin-guide/kernel-parameters.html
+#include <ctype.h>
+#include <sys/ioctl.h>
+#include <time.h>
+
+#ifdef __x86_64__
+#include <x86intrin.h>
+#endif
+
+#include "firecracker.h"
+#include "util.h"
+
+#ifdef __aarch64__
+#define CONSOLE "console=ttyAMA0"
+#else
+#define CONSOLE "console=ttyS0"
+#endif
+
+// Of QEMU's own network: https://www.qemu.org/docs/master/system/devices/net.html
+#define USER_NETWORK "ip=10.0.2.15::10.0.2.2:255.255.255.0::eth0:off:10.0.2.3"
+
+// COMMAND_LINE_SIZE of x86, with the final NUL: the smallest of those we boot.
+enum { COMMAND_LINE_MAX = 2048 };
+
+static bool has(const struct strv *words, const char *key)
+{
+	size_t n = strlen(key);
+
+	for (size_t i = 0; i < words->n; i++)
+		if (strncmp(words->v[i], key, n) == 0 &&
+		    (words->v[i][n] == '\0' || words->v[i][n] == '='))
+			return true;
+	return false;
+}
+
+// Adds a word "KEY=VALUE" or "KEY", unless the definition has said something of that key.
+static void add_default(struct strv *words, const char *word)
+{
+	cleanup_free char *key = xstrndup(word, strcspn(word, "="));
+
+	if (!has(words, key))
+		strv_push(words, word);
+}
+
+// A word of the definition, where it fits the machine.
+static void add_own(struct strv *words, const struct machine *machine, const char *word)
+{
+	bool address = str_starts(word, "ip=");
+
+	// QEMU's devices are found through ACPI.
+	if (machine->engine == VM_QEMU && streq(word, "acpi=off"))
+		return;
+	if (address && !machine->network)
+		return;
+	if (streq(word, "ip=dhcp") && machine->engine == VM_QEMU && !machine->tap)
+		word = USER_NETWORK;
+	strv_push(words, word);
+}
+
+#ifdef __x86_64__
+// The clock's rate in kHz, measured over 2 ms; 0: there is no telling.
+static unsigned long clock_rate(void)
+{
+	struct timespec pause = { .tv_nsec = 2 * 1000 * 1000 }, from, to;
+	unsigned long long ticks, nanoseconds;
+
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	ticks = __rdtsc();
+	nanosleep(&pause, NULL);
+	clock_gettime(CLOCK_MONOTONIC, &to);
+	ticks = __rdtsc() - ticks;
+	nanoseconds = (unsigned long long)(to.tv_sec - from.tv_sec) * 1000000000ULL +
+		      (unsigned long long)to.tv_nsec - (unsigned long long)from.tv_nsec;
+	return nanoseconds ? (unsigned long)(ticks * 1000000ULL / nanoseconds + 500) / 1000 * 1000
+			   : 0;
+}
+#endif
+
+// Emulated, a kernel that measures its clocks finds none it trusts when the host is busy, and
+// waits for ever (seen with Linux 6.1 and QEMU 7.2). The emulated clock is the host's.
+static void add_clock(struct strv *words)
+{
+#ifdef __x86_64__
+	unsigned long rate = clock_rate();
+
+	if (rate && !has(words, "tsc_early_khz"))
+		strv_pushf(words, "tsc_early_khz=%lu", rate);
+	add_default(words, "no_timer_check");
+#else
+	(void)words;
+#endif
+}
+
+static void add_engine(struct strv *words, const struct machine *machine)
+{
+	static const char *const firecracker[] = { "reboot=k",	  "panic=1",	 "pci=off",
+						   "i8042.noaux", "i8042.nomux", "i8042.dumbkbd" };
+
+	add_default(words, CONSOLE);
+	if (machine->engine == VM_FIRECRACKER) {
+		for (size_t i = 0; i < sizeof(firecracker) / sizeof(firecracker[0]); i++)
+			add_default(words, firecracker[i]);
+		return;
+	}
+	add_default(words, "reboot=t");
+	add_default(words, "panic=-1");
+	if (!machine->kvm)
+		add_clock(words);
+}
+
+// A host name (RFC 1123) of the flake's name.
+static void add_hostname(struct strv *words, const char *flake)
+{
+	char name[64];
+	size_t n = 0;
+
+	for (; flake[n] && n < sizeof(name) - 1; n++)
+		name[n] =
+			isalnum((unsigned char)flake[n]) || (flake[n] == '.' && n) ? flake[n] : '-';
+	while (n && (name[n - 1] == '-' || name[n - 1] == '.'))
+		n--;
+	name[n] = '\0';
+	if (n && name[0] != '-' && !has(words, "hostname"))
+		strv_pushf(words, "hostname=%s", name);
+}
+
+static void add_ours(struct strv *words, const struct machine *machine, const struct plan *plan)
+{
+	strv_pushf(words, "sci_channel=%s", machine->engine == VM_FIRECRACKER ? "vsock" : "port");
+	if (machine->stays || machine->snapshot)
+		strv_push(words, "sci_resume=1");
+	add_hostname(words, plan->flake);
+}
+
+static bool is_term(const char *term)
+{
+	size_t n = strlen(term);
+
+	return n > 0 && n <= 32 &&
+	       strspn(term, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.+") ==
+		       n;
+}
+
+// A word of run="…": the older init splits at blanks and quotes, and takes "\-" for "-".
+static int add_legacy_word(struct strv *pieces, const char *word, bool target, struct error *err)
+{
+	strv_push(pieces, pieces->n ? " " : "");
+	if (!*word || strpbrk(word, " \t\n\"'\\"))
+		return error_set(err, ERR_FLAKE,
+				 "'%.40s' cannot be told to the init of this image, which is that "
+				 "of older tools: no blanks, quotes or backslashes; flake-ctl "
+				 "firecracker pull --replace-sci puts ours in",
+				 word);
+	for (; *word; word++)
+		strv_pushf(pieces, "%s%c", *word == '-' && !target ? "\\" : "", *word);
+	return 0;
+}
+
+// What the init of the older tools expects: upstream's pilots say it in this order.
+static int add_legacy(struct strv *words, const struct plan *plan, struct error *err)
+{
+	cleanup_strv struct strv pieces = { 0 };
+	cleanup_free char *run = NULL;
+	const char *term = getenv("TERM");
+	struct winsize size = { 0 };
+	size_t len;
+
+	if (term && is_term(term))
+		strv_pushf(words, "sci_term=%s", term);
+	if (ioctl(STDIN_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row && size.ws_col) {
+		strv_pushf(words, "sci_lines=%u", size.ws_row);
+		strv_pushf(words, "sci_columns=%u", size.ws_col);
+	}
+	if (add_legacy_word(&pieces, plan->target, true, err) < 0)
+		return -1;
+	for (size_t i = 0; i < plan->args.n; i++)
+		if (add_legacy_word(&pieces, plan->args.v[i], false, err) < 0)
+			return -1;
+	run = strv_join(&pieces, &len);
+	strv_pushf(words, "run=\"%s\"", run);
+	return 0;
+}
+
+static int check(const char *line, const struct plan *plan, struct error *err)
+{
+	if (strlen(line) >= COMMAND_LINE_MAX)
+		return error_set(err, ERR_LIMIT,
+				 "flake '%s': the kernel's command line is %zu bytes long, %d are "
+				 "the limit",
+				 plan->flake, strlen(line), COMMAND_LINE_MAX - 1);
+	for (const char *p = line; *p; p++)
+		if (*p < 0x20 || *p > 0x7e)
+			return error_set(err, ERR_FLAKE,
+					 "flake '%s': the kernel's command line takes printable "
+					 "ASCII only",
+					 plan->flake);
+	return 0;
+}
+
+static char *join(const struct strv *words)
+{
+	cleanup_strv struct strv pieces = { 0 };
+	size_t len;
+
+	for (size_t i = 0; i < words->n; i++)
+		strv_pushf(&pieces, "%s%s", i ? " " : "", words->v[i]);
+	return strv_join(&pieces, &len);
+}
+
+char *machine_command_line(const struct machine *machine, const struct plan *plan,
+			   struct error *err)
+{
+	cleanup_strv struct strv words = { 0 };
+	cleanup_free char *line = NULL;
+
+	for (size_t i = 0; i < machine->boot_args.n; i++)
+		add_own(&words, machine, machine->boot_args.v[i]);
+	add_default(&words, "init=/usr/sbin/sci");
+	add_default(&words, "root=/dev/vda");
+	add_default(&words, "ro");
+	add_engine(&words, machine);
+	if (machine->overlay)
+		strv_push(&words, "overlay_root=/dev/vdb");
+	if (machine->framed)
+		add_ours(&words, machine, plan);
+	else if (add_legacy(&words, plan, err) < 0)
+		return NULL;
+	line = join(&words);
+	return check(line, plan, err) < 0 ? NULL : steal_ptr(&line);
+}

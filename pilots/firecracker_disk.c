@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: MIT
+// Overlays: what a VM writes goes to a sparse file. It begins as copy of a template that is
+// formatted (and filled with the flake's includes) once, by flake-ctl firecracker compose.
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+#include "firecracker.h"
+#include "paths.h"
+#include "state.h"
+#include "util.h"
+
+#define SYSTEM_DIR "/var/lib/firecracker"
+
+// A directory that only its owner (root or we) can change.
+static int open_dir(const char *path, struct error *err)
+{
+	cleanup_fd int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return error_set(err, errno, "cannot open %s", path);
+	if ((st.st_uid != 0 && st.st_uid != geteuid()) || (st.st_mode & 022))
+		return error_set(err, EPERM, "refusing %s: others can change it", path);
+	return steal_fd(&fd);
+}
+
+static int make_dir(const char *path, mode_t mode, struct error *err)
+{
+	if (mkdir(path, mode) < 0 && errno != EEXIST)
+		return error_set(err, errno, "cannot make %s", path);
+	return 0;
+}
+
+// DIR/storage, below a base that is made, too.
+static int open_below(const char *base, mode_t mode, char **path, struct error *err)
+{
+	cleanup_free char *dir = xasprintf("%s/storage", base);
+	int fd;
+
+	if (access(dir, F_OK) < 0 &&
+	    (make_dir(base, mode, err) < 0 || make_dir(dir, mode, err) < 0))
+		return -1;
+	fd = open_dir(dir, err);
+	if (fd >= 0 && path)
+		*path = steal_ptr(&dir);
+	return fd;
+}
+
+static int open_system(char **path, struct error *err)
+{
+	cleanup_free char *base = xasprintf("%s" SYSTEM_DIR, paths_prefix());
+
+	return open_below(base, 0755, path, err);
+}
+
+static int open_own(char **path, struct error *err)
+{
+	cleanup_free char *root = paths_user_root();
+	cleanup_free char *base = root ? xasprintf("%s/firecracker", root)
+				       : xasprintf("/var/tmp/flakes-%u", geteuid());
+
+	if (root && make_dir(root, 0700, err) < 0)
+		return -1;
+	return open_below(base, 0700, path, err);
+}
+
+int vm_storage(char **path, struct error *err)
+{
+	return geteuid() == 0 ? open_system(path, err) : open_own(path, err);
+}
+
+char *vm_template_name(const char *state_name, uint64_t bytes, const struct strv *includes)
+{
+	cleanup_strv struct strv pieces = { 0 };
+	cleanup_free char *text = NULL;
+	size_t len;
+
+	strv_pushf(&pieces, "%" PRIu64 "\n", bytes);
+	for (size_t i = 0; i < includes->n; i++)
+		strv_pushf(&pieces, "%s\n", includes->v[i]);
+	text = strv_join(&pieces, &len);
+	return xasprintf("%s-%016" PRIx64 ".ext4", state_name, text_hash(text));
+}
+
+static int open_template_in(int dir, const char *name, uint64_t bytes, struct error *err)
+{
+	cleanup_fd int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return error_set(err, errno, "cannot open the overlay template %s", name);
+	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != bytes)
+		return error_set(err, ERR_FLAKE, "the overlay template %s is no good", name);
+	return steal_fd(&fd);
+}
+
+// That of the system, or the caller's own: who cannot write to the system's makes himself one.
+static int open_template(const struct plan *plan, const struct machine *machine, struct error *err)
+{
+	cleanup_free char *state = state_name(plan->flake, plan->own);
+	cleanup_free char *name = vm_template_name(state, machine->overlay, &machine->includes);
+	cleanup_fd int first = plan->own ? -1 : open_system(NULL, NULL);
+	cleanup_fd int second = -1;
+	int fd = first < 0 ? -1 : open_template_in(first, name, machine->overlay, NULL);
+
+	if (fd >= 0)
+		return fd;
+	second = vm_storage(NULL, err);
+	return second < 0 ? -1 : open_template_in(second, name, machine->overlay, err);
+}
+
+bool vm_template_exists(const struct plan *plan, const struct machine *machine)
+{
+	cleanup_fd int fd = open_template(plan, machine, NULL);
+
+	return fd >= 0;
+}
+
+static int copy_range(int from, int to, off_t at, off_t end)
+{
+	loff_t in = at, out = at;
+
+	while (in < end) {
+		ssize_t n = copy_file_range(from, &in, to, &out, (size_t)(end - in), 0);
+
+		if (n <= 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int copy_bytes(int from, int to, off_t at, off_t end)
+{
+	char buffer[65536];
+
+	while (at < end) {
+		size_t want =
+			(size_t)(end - at) < sizeof(buffer) ? (size_t)(end - at) : sizeof(buffer);
+		ssize_t n = pread(from, buffer, want, at);
+
+		if (n <= 0 || pwrite(to, buffer, (size_t)n, at) != n)
+			return -1;
+		at += n;
+	}
+	return 0;
+}
+
+// Copies what is no hole.
+static int copy_sparse(int from, int to, off_t size)
+{
+	off_t at = 0, end;
+
+	if (ftruncate(to, size) < 0)
+		return -1;
+	while ((at = lseek(from, at, SEEK_DATA)) >= 0) {
+		end = lseek(from, at, SEEK_HOLE);
+		if (end < 0 ||
+		    (copy_range(from, to, at, end) < 0 && copy_bytes(from, to, at, end) < 0))
+			return -1;
+		at = end;
+	}
+	return errno == ENXIO ? 0 : -1; // no data behind that
+}
+
+// A file without name; else one that loses its name at once.
+static int open_unnamed(int dir, const char *path, struct error *err)
+{
+	cleanup_free char *temp = xasprintf("%s/.overlay.XXXXXX", path);
+	int fd = openat(dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+	if (fd >= 0)
+		return fd;
+	fd = mkostemp(temp, O_CLOEXEC);
+	if (fd < 0)
+		return error_set(err, errno, "cannot make an overlay in %s", path);
+	unlink(temp);
+	return fd;
+}
+
+static int fill(int overlay, const struct plan *plan, const struct machine *machine,
+		struct error *err)
+{
+	cleanup_fd int template = open_template(plan, machine, err);
+
+	if (template <0)
+		return -1;
+	if (ioctl(overlay, FICLONE, template) < 0 &&
+	    copy_sparse(template, overlay, (off_t)machine->overlay) < 0)
+		return error_set(err, errno, "cannot copy the overlay template of flake '%s'",
+				 plan->flake);
+	return 0;
+}
+
+// The overlay that stays: whole from the moment it has its name.
+static int open_kept(int dir, const char *path, const struct plan *plan,
+		     const struct machine *machine, const char *key, struct error *err)
+{
+	cleanup_free char *name = xasprintf("%s.overlay", key);
+	cleanup_free char *temp = xasprintf("%s.new", name);
+	cleanup_fd int fd = openat(dir, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	struct stat st;
+
+	if (fd >= 0) {
+		if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+			return error_set(err, ERR_FLAKE, "%s/%s is no overlay", path, name);
+		return steal_fd(&fd);
+	}
+	if (errno != ENOENT)
+		return error_set(err, errno, "cannot open %s/%s", path, name);
+	unlinkat(dir, temp, 0);
+	fd = openat(dir, temp, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return error_set(err, errno, "cannot make %s/%s", path, temp);
+	if (fill(fd, plan, machine, err) < 0 || renameat(dir, temp, dir, name) < 0) {
+		unlinkat(dir, temp, 0);
+		return err->message ? -1 : error_set(err, errno, "cannot make %s/%s", path, name);
+	}
+	return steal_fd(&fd);
+}
+
+int vm_overlay(const struct plan *plan, const struct machine *machine, const char *key,
+	       struct error *err)
+{
+	cleanup_free char *path = NULL;
+	cleanup_fd int dir = vm_storage(&path, err);
+	cleanup_fd int fd = -1;
+
+	if (dir < 0)
+		return -1;
+	if (machine->stays)
+		return open_kept(dir, path, plan, machine, key, err);
+	fd = open_unnamed(dir, path, err);
+	return fd < 0 || fill(fd, plan, machine, err) < 0 ? -1 : steal_fd(&fd);
+}
+
+void vm_overlay_remove(const char *key)
+{
+	cleanup_free char *name = xasprintf("%s.overlay", key);
+	cleanup_fd int dir = vm_storage(NULL, NULL);
+
+	if (dir >= 0)
+		unlinkat(dir, name, 0);
+}

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: MIT
+// Directories and sockets of VMs. A directory holds a lock as long as somebody has use for it.
+#include "firecracker_place.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/pidfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+
+#include "channel.h"
+#include "fs.h"
+#include "state.h"
+#include "util.h"
+
+#define DIRECTORY_END ".vm"
+#define LOCK "lock"
+
+enum { STOP_MS = 15000 };
+
+int vm_place_open(struct vm_place *place, const struct plan *plan, const struct machine *machine,
+		  struct error *err)
+{
+	cleanup_free char *name = state_name(plan->flake, plan->own);
+	cleanup_instance struct instance instance = { 0 };
+
+	place->state = state_open(&place->state_path, err);
+	if (place->state < 0)
+		return -1;
+	place->key = state_key(name, plan->instance, NULL);
+	// Where it will be is not known before it is there.
+	if (instance_load(place->state, place->key, &instance) > 0 && instance.runtime)
+		place->socket = xstrdup(instance.runtime);
+	else
+		place->socket =
+			xasprintf("%s/%s" DIRECTORY_END "/%s", place->state_path, place->key,
+				  machine->engine == VM_QEMU ? VM_SWITCH : VM_SOCKET);
+	return 0;
+}
+
+void vm_place_close(struct vm_place *place)
+{
+	if (place->state >= 0)
+		close(place->state);
+	free(place->state_path);
+	free(place->key);
+	free(place->socket);
+	free(place->dir);
+	*place = (struct vm_place){ .state = -1 };
+}
+
+static int open_lock(const char *dir)
+{
+	cleanup_free char *path = xasprintf("%s/" LOCK, dir);
+	int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+// One that is being made has no lock yet: a younger one than that is left alone.
+static bool is_fresh(int state, const char *name)
+{
+	struct stat st;
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return fstatat(state, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || now.tv_sec - st.st_mtime < 10;
+}
+
+void vm_collect(const struct vm_place *place)
+{
+	cleanup_dir DIR *dir = opendir(place->state_path);
+	const struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		cleanup_free char *path = xasprintf("%s/%s", place->state_path, entry->d_name);
+		cleanup_fd int lock = -1;
+
+		if (!str_ends(entry->d_name, DIRECTORY_END) ||
+		    is_fresh(place->state, entry->d_name))
+			continue;
+		lock = open_lock(path);
+		if (lock >= 0)
+			fs_remove_tree(path, NULL);
+	}
+}
+
+int vm_directory(struct vm_place *place, int *lock, struct error *err)
+{
+	for (unsigned i = 0; i < 10000; i++) {
+		cleanup_free char *path = xasprintf("%s/%s.%d-%u" DIRECTORY_END, place->state_path,
+						    place->key, (int)getpid(), i);
+
+		if (mkdir(path, 0700) == 0) {
+			place->dir = steal_ptr(&path);
+			*lock = open_lock(place->dir);
+			return *lock < 0 ? error_set(err, errno, "cannot lock %s", place->dir) : 0;
+		}
+		if (errno != EEXIST)
+			return error_set(err, errno, "cannot make %s", path);
+	}
+	return error_set(err, EEXIST, "cannot make a directory in %s", place->state_path);
+}
+
+void vm_directory_remove(const char *dir)
+{
+	if (dir)
+		fs_remove_tree(dir, NULL);
+}
+
+// Paths of sockets are short (unix(7)): that of a directory's descriptor always is.
+static int address(struct sockaddr_un *out, const char *dir, const char *name)
+{
+	int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	*out = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	snprintf(out->sun_path, sizeof(out->sun_path), "/proc/self/fd/%d/%s", fd, name);
+	return fd;
+}
+
+int vm_listener(const char *dir, const char *name, struct error *err)
+{
+	cleanup_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct sockaddr_un at;
+	cleanup_fd int where = address(&at, dir, name);
+
+	if (fd < 0 || where < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 ||
+	    listen(fd, SOMAXCONN) < 0)
+		return error_set(err, errno, "cannot listen at %s/%s", dir, name);
+	return steal_fd(&fd);
+}
+
+// Firecracker's way to a port of the guest.
+static int ask_for_port(int fd, struct error *err)
+{
+	static const char ask[] = "CONNECT 52\n";
+	char answer[32];
+	size_t n = 0;
+
+	if (send(fd, ask, sizeof(ask) - 1, MSG_NOSIGNAL) != sizeof(ask) - 1)
+		return error_set(err, errno, "cannot reach the guest");
+	// Byte by byte: what follows the line is the guest's.
+	while (n < sizeof(answer) - 1 && read(fd, answer + n, 1) == 1 && answer[n] != '\n')
+		n++;
+	answer[n] = '\0';
+	return str_starts(answer, "OK ") ? 0
+					 : error_set(err, ECONNREFUSED, "cannot reach the guest");
+}
+
+int vm_connect(const char *path, struct error *err)
+{
+	cleanup_free char *dir = xstrndup(path, (size_t)(path_base(path) - path));
+	cleanup_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_un at;
+	cleanup_fd int where = address(&at, dir, path_base(path));
+
+	if (fd < 0 || where < 0 || connect(fd, (struct sockaddr *)&at, sizeof(at)) < 0)
+		return error_set(err, errno, "cannot connect to %s", path);
+	if (streq(path_base(path), VM_SOCKET) && ask_for_port(fd, err) < 0)
+		return -1;
+	return steal_fd(&fd);
+}
+
+static int memory_with(const char *text, struct error *err)
+{
+	cleanup_fd int fd = memfd_create("machine", MFD_CLOEXEC);
+
+	if (fd < 0 || write_fd_all(fd, text, strlen(text)) < 0 || lseek(fd, 0, SEEK_SET) < 0)
+		return error_set(err, errno, "cannot hand over the machine");
+	return steal_fd(&fd);
+}
+
+int vm_boot(struct vm *vm, const struct plan *plan, const struct machine *machine,
+	    const struct vm_place *place, const struct strv *argv, int channel, struct error *err)
+{
+	cleanup_fd int overlay = -1, config = -1;
+	struct vm_fds fds = { .channel = channel };
+
+	if (machine->overlay) {
+		overlay = vm_overlay(plan, machine, place->key, err);
+		if (overlay < 0)
+			return -1;
+	}
+	if (plan->process) {
+		config = memory_with(plan->process, err);
+		if (config < 0)
+			return -1;
+	}
+	fds.overlay = overlay;
+	fds.config = config;
+	return vm_start(vm, argv, &fds, place->dir, err);
+}
+
+// Asks for a clean end and waits for it.
+static bool end_cleanly(const struct instance *instance)
+{
+	cleanup_fd int fd = instance->runtime ? vm_connect(instance->runtime, NULL) : -1;
+	cleanup_fd int pidfd = pidfd_open(instance->pid, 0);
+	struct pollfd on = { .fd = pidfd, .events = POLLIN };
+	struct channel_buffer out = { 0 };
+	bool sent;
+
+	if (fd < 0 || pidfd < 0)
+		return false;
+	channel_put(&out, CHANNEL_SHUTDOWN, 0, 0, NULL, 0);
+	sent = send(fd, out.data, channel_pending(&out), MSG_NOSIGNAL) > 0;
+	free(out.data);
+	return sent && poll(&on, 1, STOP_MS) > 0;
+}
+
+static void end_anyhow(const struct instance *instance)
+{
+	cleanup_fd int pidfd = pidfd_open(instance->pid, 0);
+	struct pollfd on = { .fd = pidfd, .events = POLLIN };
+
+	if (pidfd >= 0 && instance_start_time(instance->pid) == instance->start &&
+	    pidfd_send_signal(pidfd, SIGKILL, NULL, 0) == 0)
+		poll(&on, 1, STOP_MS);
+}
+
+int vm_stop_locked(int state, const char *key, struct error *err)
+{
+	cleanup_instance struct instance instance = { 0 };
+	cleanup_free char *dir = NULL;
+
+	(void)err;
+	if (instance_load(state, key, &instance) > 0 && !end_cleanly(&instance))
+		end_anyhow(&instance);
+	instance_forget(state, key);
+	if (instance.runtime) {
+		dir = xstrndup(instance.runtime,
+			       (size_t)(path_base(instance.runtime) - instance.runtime));
+		vm_directory_remove(dir);
+	}
+	return 0;
+}
+
+int vm_stop(int state, const char *key, struct error *err)
+{
+	cleanup_fd int lock = state_lock(state, key, err);
+
+	return lock < 0 ? -1 : vm_stop_locked(state, key, err);
+}

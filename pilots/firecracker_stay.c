@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: MIT
+// VMs that stay for later calls. Beside each lives a small process of ours, its holder: it is the
+// engine's parent, records the instance, serves the calls (QEMU) and clears up.
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "channel.h"
+#include "firecracker_place.h"
+#include "state.h"
+#include "util.h"
+
+enum { HELLO_MS = 120000 };
+
+struct holder {
+	const struct plan *plan;
+	const struct machine *machine;
+	struct vm_place *place;
+	struct vm vm;
+	int channel, listener; // of the guest; of calls
+};
+
+bool vm_runs(const struct vm_place *place, const struct plan *plan)
+{
+	cleanup_instance struct instance instance = { 0 };
+
+	return instance_load(place->state, place->key, &instance) > 0 && instance.definition &&
+	       streq(instance.definition, plan->definition);
+}
+
+// The engine's outputs are read while we wait: it must not be held up. Returns whether fd is ready.
+static bool wait_for(struct holder *h, int fd, int ms)
+{
+	struct pollfd on[] = { { .fd = fd, .events = POLLIN },
+			       { .fd = h->vm.console, .events = POLLIN },
+			       { .fd = h->vm.pidfd, .events = POLLIN } };
+
+	while (poll(on, 3, ms) > 0) {
+		if (on[1].revents && !vm_listen(&h->vm))
+			on[1].fd = -1;
+		if (on[0].revents)
+			return true;
+		if (on[2].revents)
+			return false;
+	}
+	return false;
+}
+
+static int not_up(struct holder *h, struct error *err)
+{
+	error_set(err, ERR_FLAKE, "the VM of flake '%s' did not come up", h->plan->flake);
+	return vm_explain(&h->vm, err);
+}
+
+// Reads the guest's hello, and not one byte more.
+static int take_hello(struct holder *h, struct error *err)
+{
+	struct channel_buffer in = { 0 };
+	struct channel_frame frame;
+	const char *why;
+	size_t want = CHANNEL_HEADER + 6;
+	int rc = 0;
+
+	while (channel_pending(&in) < want && wait_for(h, h->channel, HELLO_MS)) {
+		size_t rest = want - channel_pending(&in);
+		ssize_t n = read(h->channel, channel_room(&in, rest), rest);
+
+		if (n <= 0)
+			break;
+		channel_grown(&in, (size_t)n);
+	}
+	if (channel_pending(&in) < want || channel_next(&in, CHANNEL_GUEST, &frame, &why) <= 0 ||
+	    frame.type != CHANNEL_HELLO)
+		rc = not_up(h, err);
+	free(in.data);
+	return rc;
+}
+
+static int boot_qemu(struct holder *h, struct error *err)
+{
+	cleanup_fd int theirs = -1;
+	int ends[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+		return error_set(err, errno, "cannot make the channel");
+	h->channel = ends[0];
+	theirs = ends[1];
+	h->listener = vm_listener(h->place->dir, VM_SWITCH, err);
+	if (h->listener < 0 ||
+	    vm_boot(&h->vm, h->plan, h->machine, h->place, &h->plan->start, theirs, err) < 0)
+		return -1;
+	close(steal_fd(&theirs));
+	return take_hello(h, err);
+}
+
+static int boot_firecracker(struct holder *h, struct error *err)
+{
+	cleanup_fd int listener = vm_listener(h->place->dir, VM_SOCKET_GUEST, err);
+
+	if (listener < 0 ||
+	    vm_boot(&h->vm, h->plan, h->machine, h->place, &h->plan->start, -1, err) < 0)
+		return -1;
+	if (!wait_for(h, listener, HELLO_MS))
+		return not_up(h, err);
+	h->channel = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	return h->channel < 0 ? not_up(h, err) : take_hello(h, err);
+}
+
+static int record(struct holder *h, struct error *err)
+{
+	bool qemu = h->machine->engine == VM_QEMU;
+	cleanup_free char *flake = state_name(h->plan->flake, h->plan->own);
+	struct instance instance = {
+		.id = (char *)(qemu ? "qemu" : "firecracker"),
+		.definition = h->plan->definition,
+		.flake = flake,
+		.name = h->plan->instance,
+		.pid = getpid(),
+		.start = instance_start_time(getpid()),
+	};
+	cleanup_free char *socket = xasprintf("%s/%s", h->place->dir, qemu ? VM_SWITCH : VM_SOCKET);
+
+	instance.runtime = socket;
+	return instance_save(h->place->state, h->place->key, &instance, err);
+}
+
+// Firecracker serves calls itself: we only see to what it says, and to its end.
+static void watch(struct holder *h)
+{
+	struct pollfd on[] = { { .fd = h->vm.console, .events = POLLIN },
+			       { .fd = h->vm.pidfd, .events = POLLIN } };
+
+	while (poll(on, 2, -1) >= 0 || errno == EINTR) {
+		if (on[0].revents && !vm_listen(&h->vm))
+			on[0].fd = -1;
+		if (on[1].revents)
+			return;
+	}
+}
+
+static void say(int to, const char *text)
+{
+	write_fd_all(to, text, strlen(text));
+	close(to);
+}
+
+// The holder's life. The lock of the instance is held until it is recorded.
+static void hold(struct holder *h, int tell, int lock)
+{
+	cleanup_error struct error err = { 0 };
+	bool qemu = h->machine->engine == VM_QEMU;
+	int alive = -1, rc = vm_directory(h->place, &alive, &err);
+
+	if (rc == 0)
+		rc = qemu ? boot_qemu(h, &err) : boot_firecracker(h, &err);
+	if (rc == 0)
+		rc = record(h, &err);
+	close(lock);
+	say(tell, rc == 0 ? "" : err.message);
+	if (rc == 0 && qemu)
+		switch_run(&h->vm, h->channel, h->listener);
+	else if (rc == 0)
+		watch(h);
+	if (rc == 0)
+		instance_forget(h->place->state, h->place->key);
+	vm_end(&h->vm);
+	vm_directory_remove(h->place->dir);
+}
+
+// It is nobody's child and has nothing of the caller: no terminal, no pipe.
+static void become_holder(struct holder *h, int tell, int lock)
+{
+	sigset_t none;
+	int null;
+
+	if (fork() != 0)
+		_exit(0);
+	setsid();
+	for (int s = 1; s < NSIG; s++)
+		signal(s, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	for (int fd = 0; fd < 3; fd++)
+		dup2(null, fd);
+	if (chdir("/") == 0)
+		hold(h, tell, lock);
+	_exit(0);
+}
+
+static int start(struct holder *h, int lock, struct error *err)
+{
+	cleanup_free char *text = NULL;
+	cleanup_fd int hear = -1;
+	int ends[2];
+	size_t len;
+	pid_t pid;
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return error_set(err, errno, "cannot start the VM of flake '%s'", h->plan->flake);
+	hear = ends[0];
+	pid = fork();
+	if (pid == 0)
+		become_holder(h, ends[1], lock);
+	close(ends[1]);
+	if (pid < 0)
+		return error_set(err, errno, "cannot start the VM of flake '%s'", h->plan->flake);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	if (read_fd_all(hear, 65536, &text, &len, err) < 0)
+		return -1;
+	if (len)
+		return error_set(err, ERR_FLAKE, "%s", text);
+	return vm_runs(h->place, h->plan)
+		       ? 0
+		       : error_set(err, ERR_FLAKE, "the VM of flake '%s' ended at once",
+				   h->plan->flake);
+}
+
+int vm_stay(const struct plan *plan, const struct machine *machine, struct vm_place *place,
+	    struct error *err)
+{
+	struct holder h = { .plan = plan,
+			    .machine = machine,
+			    .place = place,
+			    .vm = { .pidfd = -1, .console = -1 },
+			    .channel = -1,
+			    .listener = -1 };
+	cleanup_instance struct instance instance = { 0 };
+	cleanup_fd int lock = -1;
+
+	if (!vm_runs(place, plan)) {
+		lock = state_lock(place->state, place->key, err);
+		if (lock < 0)
+			return -1;
+		vm_collect(place);
+		if (!vm_runs(place, plan) &&
+		    (vm_stop_locked(place->state, place->key, err) < 0 || start(&h, lock, err) < 0))
+			return -1;
+	}
+	if (instance_load(place->state, place->key, &instance) <= 0 || !instance.runtime)
+		return error_set(err, ERR_FLAKE, "the VM of flake '%s' ended at once", plan->flake);
+	free(place->socket);
+	place->socket = xstrdup(instance.runtime);
+	return 0;
+}

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: MIT
+// The one port of a QEMU VM that stays, shared by the pilots of many calls: every caller gets a
+// session number of his own, frames are passed on.
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include "channel.h"
+#include "firecracker.h"
+#include "util.h"
+
+enum {
+	CALLERS = 64,
+	CHUNK = 65536,
+	OUT_LIMIT = 4 << 20, // on their way to the guest
+};
+
+struct caller {
+	int fd;		  // -1: gone, or no caller at all
+	uint16_t session; // 0: none at this place
+	bool asked, over; // the guest knows the session; the guest has ended it
+	struct channel_buffer in, out;
+};
+
+struct exchange {
+	struct vm *vm;
+	int channel, listener;
+	bool listening;
+	uint16_t last;
+	struct channel_buffer in, out;
+	struct caller callers[CALLERS];
+};
+
+static struct caller *find(struct exchange *x, uint16_t session)
+{
+	for (size_t i = 0; i < CALLERS; i++)
+		if (x->callers[i].session == session)
+			return &x->callers[i];
+	return NULL;
+}
+
+static void drop(struct caller *caller)
+{
+	if (caller->fd >= 0)
+		close(caller->fd);
+	free(caller->in.data);
+	free(caller->out.data);
+	*caller = (struct caller){ .fd = -1 };
+}
+
+// A caller is gone. What he started in the guest is ended there; its number is kept until then.
+static void leave(struct exchange *x, struct caller *caller)
+{
+	if (!caller->asked || caller->over) {
+		drop(caller);
+		return;
+	}
+	channel_put(&x->out, CHANNEL_HANGUP, 0, caller->session, NULL, 0);
+	close(caller->fd);
+	caller->fd = -1;
+	free(caller->out.data);
+	caller->out = (struct channel_buffer){ 0 };
+}
+
+static void welcome(struct exchange *x)
+{
+	int fd = accept4(x->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct caller *caller = find(x, 0);
+
+	if (fd < 0 || !caller) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	do
+		x->last++;
+	while (x->last == 0 || find(x, x->last));
+	caller->fd = fd;
+	caller->session = x->last;
+	channel_put_hello(&caller->out);
+}
+
+// Reads what there is. false: the stream has ended.
+static bool fetch(int fd, struct channel_buffer *in)
+{
+	ssize_t n = read(fd, channel_room(in, CHUNK), CHUNK);
+
+	if (n > 0)
+		channel_grown(in, (size_t)n);
+	return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
+}
+
+static bool deliver(int fd, struct channel_buffer *out)
+{
+	ssize_t n = send(fd, out->data + out->start, channel_pending(out), MSG_NOSIGNAL);
+
+	if (n > 0)
+		channel_taken(out, (size_t)n);
+	return n >= 0 || errno == EAGAIN || errno == EINTR;
+}
+
+static void from_caller(struct exchange *x, struct caller *caller)
+{
+	bool good = fetch(caller->fd, &caller->in);
+	struct channel_frame frame;
+	const char *why;
+	int rc = 0;
+
+	while (good && (rc = channel_next(&caller->in, CHANNEL_HOST, &frame, &why)) > 0) {
+		if (frame.session && !caller->over) {
+			channel_put(&x->out, frame.type, frame.stream, caller->session,
+				    frame.payload, frame.len);
+			caller->asked = true;
+		} else if (!frame.session) {
+			channel_put(&x->out, frame.type, 0, 0, NULL, 0);
+		}
+		channel_taken(&caller->in, CHANNEL_HEADER + frame.len);
+	}
+	if (!good || rc < 0)
+		leave(x, caller);
+}
+
+static void pass(struct exchange *x, const struct channel_frame *frame)
+{
+	struct caller *caller = frame->session ? find(x, frame->session) : NULL;
+
+	if (!caller || caller->over)
+		return;
+	caller->over = frame->type == CHANNEL_EXIT || frame->type == CHANNEL_FAILED;
+	if (caller->fd >= 0)
+		channel_put(&caller->out, frame->type, frame->stream, 1, frame->payload,
+			    frame->len);
+	else if (caller->over)
+		drop(caller);
+}
+
+static bool from_guest(struct exchange *x)
+{
+	struct channel_frame frame;
+	const char *why;
+	int rc;
+
+	if (!fetch(x->channel, &x->in))
+		return false;
+	while ((rc = channel_next(&x->in, CHANNEL_GUEST, &frame, &why)) > 0) {
+		pass(x, &frame);
+		channel_taken(&x->in, CHANNEL_HEADER + frame.len);
+	}
+	return rc == 0;
+}
+
+static void serve_caller(struct exchange *x, struct caller *caller, short events)
+{
+	bool good = true;
+
+	if (events & POLLOUT)
+		good = deliver(caller->fd, &caller->out);
+	if (!good)
+		leave(x, caller);
+	else if (caller->over && !channel_pending(&caller->out))
+		drop(caller);
+	else if (events & ~POLLOUT)
+		from_caller(x, caller);
+}
+
+static void watch(struct exchange *x, struct pollfd *on)
+{
+	bool room = channel_pending(&x->out) < OUT_LIMIT;
+
+	on[0] = (struct pollfd){ .fd = x->channel,
+				 .events = POLLIN | (channel_pending(&x->out) ? POLLOUT : 0) };
+	on[1] = (struct pollfd){ .fd = find(x, 0) ? x->listener : -1, .events = POLLIN };
+	on[2] = (struct pollfd){ .fd = x->listening ? x->vm->console : -1, .events = POLLIN };
+	for (size_t i = 0; i < CALLERS; i++)
+		on[3 + i] = (struct pollfd){
+			.fd = x->callers[i].fd,
+			.events = (room ? POLLIN : 0) |
+				  (channel_pending(&x->callers[i].out) ? POLLOUT : 0)
+		};
+}
+
+void switch_run(struct vm *vm, int channel, int listener)
+{
+	struct exchange x = { .vm = vm, .channel = channel, .listener = listener };
+	struct pollfd on[3 + CALLERS];
+	bool good = true;
+
+	x.listening = true;
+	for (size_t i = 0; i < CALLERS; i++)
+		x.callers[i].fd = -1;
+	fcntl(channel, F_SETFL, O_NONBLOCK);
+	while (good) {
+		watch(&x, on);
+		if (poll(on, 3 + CALLERS, -1) < 0 && errno != EINTR)
+			break;
+		if (on[2].revents)
+			x.listening = vm_listen(vm);
+		if (on[0].revents & ~POLLOUT)
+			good = from_guest(&x);
+		if (on[1].revents)
+			welcome(&x);
+		for (size_t i = 0; i < CALLERS; i++)
+			if (on[3 + i].revents && x.callers[i].fd == on[3 + i].fd)
+				serve_caller(&x, &x.callers[i], on[3 + i].revents);
+		if (good && channel_pending(&x.out))
+			good = deliver(channel, &x.out);
+	}
+	for (size_t i = 0; i < CALLERS; i++)
+		drop(&x.callers[i]);
+	free(x.in.data);
+	free(x.out.data);
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+// The engine's process: started, listened to, ended.
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include "firecracker.h"
+#include "process.h"
+#include "util.h"
+
+// In the child: only async-signal-safe calls. Returns on failure with errno.
+static void become(const char *file, const struct strv *argv, const struct vm_fds *fds, int output,
+		   const char *cwd, pid_t parent)
+{
+	int from[] = { -1, output, output, fds->config, fds->overlay, fds->channel };
+	sigset_t none;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(127);
+	setsid();
+	for (int s = 1; s < NSIG; s++)
+		signal(s, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	from[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	// Above all targets first, so that no dup2 overwrites one that is still needed.
+	for (size_t i = 0; i < sizeof(from) / sizeof(from[0]); i++)
+		if (from[i] >= 0)
+			from[i] = fcntl(from[i], F_DUPFD_CLOEXEC, 16);
+	for (size_t i = 0; i < sizeof(from) / sizeof(from[0]); i++)
+		if (from[i] >= 0 && dup2(from[i], (int)i) < 0)
+			return;
+	if (!cwd || chdir(cwd) == 0)
+		execv(file, argv->v);
+}
+
+int vm_start(struct vm *vm, const struct strv *argv, const struct vm_fds *fds, const char *cwd,
+	     struct error *err)
+{
+	cleanup_free char *file = process_which(argv->v[0], err);
+	cleanup_fd int output = -1;
+	pid_t parent = getpid();
+	int ends[2];
+
+	if (!file)
+		return -1;
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return error_set(err, errno, "cannot run %s", argv->v[0]);
+	vm->console = ends[0];
+	output = ends[1];
+	fcntl(vm->console, F_SETFL, O_NONBLOCK);
+	vm->pid = fork();
+	if (vm->pid == 0) {
+		become(file, argv, fds, output, cwd, parent);
+		dprintf(STDERR_FILENO, "cannot run %s: %s\n", file, strerror(errno));
+		_exit(127);
+	}
+	if (vm->pid < 0)
+		return error_set(err, errno, "cannot run %s", argv->v[0]);
+	vm->pidfd = pidfd_open(vm->pid, 0);
+	return vm->pidfd < 0 ? error_set(err, errno, "cannot watch %s", argv->v[0]) : 0;
+}
+
+static void remember(struct vm *vm, const char *text, size_t n)
+{
+	size_t room = sizeof(vm->tail) - vm->tail_len;
+
+	if (n > sizeof(vm->tail)) {
+		text += n - sizeof(vm->tail);
+		n = sizeof(vm->tail);
+	}
+	if (n > room) {
+		memmove(vm->tail, vm->tail + (n - room), vm->tail_len - (n - room));
+		vm->tail_len -= n - room;
+	}
+	memcpy(vm->tail + vm->tail_len, text, n);
+	vm->tail_len += n;
+}
+
+bool vm_listen(struct vm *vm)
+{
+	char text[4096];
+	ssize_t n = read(vm->console, text, sizeof(text));
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR;
+	if (n == 0)
+		return false;
+	remember(vm, text, (size_t)n);
+	if (vm->debug && write_fd_all(STDERR_FILENO, text, (size_t)n) < 0)
+		vm->debug = false;
+	return true;
+}
+
+void vm_end(struct vm *vm)
+{
+	if (vm->pid > 0) {
+		kill(vm->pid, SIGKILL);
+		while (waitpid(vm->pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	if (vm->pidfd >= 0)
+		close(vm->pidfd);
+	if (vm->console >= 0)
+		close(vm->console);
+	*vm = (struct vm){ .pidfd = -1, .console = -1 };
+}
+
+// The line to show: the kernel's panic if there was one, else the last that says something.
+static char *last_line(const struct vm *vm)
+{
+	cleanup_free char *text = xstrndup(vm->tail, vm->tail_len);
+	char *panic = strstr(text, "Kernel panic"), *rest = text, *line;
+	const char *best = "";
+
+	if (panic)
+		return xstrndup(panic, strcspn(panic, "\r\n"));
+	while ((line = strsep(&rest, "\r\n")))
+		if (*line && !strstr(line, "] reboot: "))
+			best = line;
+	return xstrdup(best);
+}
+
+int vm_explain(struct vm *vm, struct error *err)
+{
+	struct pollfd ready = { .fd = vm->console, .events = POLLIN };
+	cleanup_free char *line = NULL;
+	char *message;
+
+	while (vm->console >= 0 && poll(&ready, 1, 200) > 0 && vm_listen(vm))
+		;
+	line = last_line(vm);
+	for (char *p = line; *p; p++)
+		if (!isprint((unsigned char)*p))
+			*p = ' ';
+	if (!*line)
+		return -1;
+	message = xasprintf("%s: %s", err->message, line);
+	free(err->message);
+	err->message = message;
+	return -1;
+}

@@ -1,0 +1,122 @@
+-- SPDX-License-Identifier: MIT
+-- flake-ctl firecracker build-image: a VM image of a container image and a kernel.
+local e2fs = require "flake.e2fs"
+local fs = require "flake.fs"
+local pilot = require "flake.pilot"
+local podman = require "flake.podman"
+local process = require "flake.process"
+local registry = require "flake.registry"
+local vm = require "flake.vm"
+local kernel = require "shipped.runtimes.firecracker.kernel"
+local modules = require "shipped.runtimes.firecracker.modules"
+local sci = require "shipped.runtimes.firecracker.sci"
+local store = require "flake.vm_store"
+local tree = require "shipped.runtimes.firecracker.tree"
+
+local MIB = 1 << 20
+local SLACK = 64 * MIB
+
+-- Writes the files of a container of that image as tar. A command has to be named, but not to be
+-- there.
+local function export(reference, file)
+  local id, message, code = podman.ask("create", "--", reference, "/flake-image")
+  if not id then return nil, message, code end
+  local gone <close> = setmetatable({}, { __close = function() -- luacheck: ignore gone
+    process.run({ "podman", "rm", "--force", id }, { stdout = "null", stderr = "null" })
+  end })
+  local result
+  result, message, code = process.run { "podman", "export", "--output", file, id }
+  if not result then return nil, message, code end
+  if result.code ~= 0 then
+    return nil, ("podman could not export image '%s'"):format(reference), "EENGINE"
+  end
+  return true
+end
+
+-- The size of the root file system: asked for, or what the content needs.
+local function size_for(entries, wanted)
+  local bytes, inodes = tree.measure(entries)
+  if not wanted then
+    return (bytes + bytes // 50 + SLACK + MIB - 1) // MIB * MIB, inodes + 4096
+  end
+  if wanted < bytes then
+    return nil, ("--size: the content alone needs %d MiB"):format((bytes + MIB - 1) // MIB),
+      "EUSAGE"
+  end
+  return wanted // 4096 * 4096, inodes + 1024
+end
+
+local function make_rootfs(opts, job)
+  local tar, dir, rootfs = job.temp .. "/export.tar", job.temp .. "/root", job.dir .. "/rootfs"
+  assert(fs.mkdir(dir))
+  local ok, message, code = export(opts.from_oci, tar)
+  local entries, size, inodes
+  if ok then entries, message, code = tree.unpack(tar, dir, {}, "") end
+  if not entries then return nil, message, code end
+  fs.unlink(tar)
+  size, inodes, code = size_for(entries, opts.bytes)
+  if not size then return nil, inodes, code end
+  ok, message, code = e2fs.make(rootfs, size, { tree = dir, inodes = inodes })
+  fs.remove_tree(dir)
+  if ok then ok, message, code = tree.settle(rootfs, entries) end
+  if ok then ok, message, code = sci.put(rootfs, job.sci) end
+  return ok, message, code
+end
+
+-- Where the kernel's modules are; nil, and why in words for a warning, if nowhere.
+local function module_index(opts, path, version)
+  local dir = opts.modules or version and modules.find(path, version, registry.prefix({}))
+  if dir and fs.stat(dir) then return modules.index(dir) end
+  return nil, opts.modules and ("there is no directory %s"):format(opts.modules)
+    or "its modules are nowhere: taking for granted that its drivers are built in"
+end
+
+local function make_initrd(opts, job, path)
+  local version = kernel.version(path) or opts.modules and opts.modules:match("([^/]+)/*$")
+  local index, why = module_index(opts, path, version)
+  if not index and opts.modules then return nil, why, "ENOENT" end
+  if not index then
+    job.note(("kernel %s: %s"):format(path, why))
+    return true
+  end
+  local names, missing = modules.wanted(index)
+  if #missing > 0 then
+    job.note(("kernel %s has no driver %s"):format(path, table.concat(missing, ", ")))
+  end
+  if #names == 0 then return true end
+  local dir = job.temp .. "/initrd"
+  assert(fs.mkdir(dir))
+  return modules.initrd(index, names, version, job.sci, dir, job.dir .. "/initrd")
+end
+
+local function make(opts, job)
+  local path, message, code = opts.kernel, nil, nil
+  if not path then path, message, code = kernel.of_host() end
+  local ok
+  if path then ok, message, code = kernel.install(path, job.dir .. "/kernel") end
+  if ok then ok, message, code = make_initrd(opts, job, fs.realpath(path)) end
+  if ok then ok, message, code = make_rootfs(opts, job) end
+  if not ok then return nil, message, code end
+  return sci.note(job.dir)
+end
+
+--- flake-ctl firecracker build-image
+return function(opts, ctx)
+  if opts.size then
+    opts.bytes = pilot.size(opts.size)
+    if not opts.bytes then
+      return nil, ("--size '%s' is no size, such as 2GiB"):format(opts.size), "EUSAGE"
+    end
+  end
+  local init, message, code = vm.sci(ctx.info)
+  if not init then return nil, message, code end
+  local job <close>, why, name, hint = store.begin(opts)
+  if not job then return nil, why, name, hint end
+  job.sci = init
+  job.note = function(text) ctx.err:write("flake-ctl: warning: ", text, "\n") end
+  local ok
+  ok, message, code = make(opts, job)
+  if ok then ok, message, code = store.finish(job) end
+  if not ok then return nil, message, code end
+  return 0
+end

@@ -1,0 +1,29 @@
+-- SPDX-License-Identifier: MIT
+-- flake-ctl firecracker compose: the template of a flake's disk; the pilot calls it when there is
+-- none.
+local registry = require "flake.registry"
+local vm = require "flake.vm"
+local instances = require "shipped.runtimes.firecracker.instances"
+local template = require "shipped.runtimes.firecracker.template"
+
+--- flake-ctl firecracker compose
+return function(opts)
+  local flake, message, code = registry.find(opts.name, opts)
+  if not flake then return nil, message, code end
+  if flake.engine ~= "firecracker" then
+    return nil, ("flake '%s' is for engine '%s'"):format(flake.name, flake.engine), "EUSAGE"
+  end
+  local params = vm.params(flake)
+  if not params.overlay_size then
+    return nil, ("flake '%s' has no overlay size: there is nothing to compose")
+      :format(flake.name), "EUSAGE"
+  end
+  local job = { name = flake.name, state_name = flake.state_name,
+    size = params.overlay_size, rootfs = params.rootfs, includes = params.includes }
+  local ok
+  ok, message, code = template.ensure(job, opts.force)
+  if not ok then return nil, message, code end
+  local dir, name = template.place(job)
+  instances.sweep(dir, flake.state_name, { template = true }, name)
+  return 0
+end

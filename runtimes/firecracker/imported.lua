@@ -1,0 +1,24 @@
+-- SPDX-License-Identifier: MIT
+-- What a VM flake needs of this host when flake-ctl import has registered it: its disk; and the
+-- admin is told of its network.
+local registry = require "flake.registry"
+local vm = require "flake.vm"
+local compose = require "shipped.runtimes.firecracker.compose"
+local engine = require "shipped.runtimes.firecracker.engine"
+local network = require "shipped.runtimes.firecracker.network"
+
+--- Returns an exit code, or nil, message, code.
+return function(name, opts, ctx)
+  local flake, message, code = registry.find(name, opts)
+  if not flake then return nil, message, code end
+  local params, host = vm.params(flake), engine.look()
+  local wanted = params.engine or "auto"
+  local link = network.plan({ user = opts.user, run_as = flake.user, no_net = params.no_net,
+    engine = wanted, host = host }, name, nil)
+  if link and link.make then link.make, link.missing = false, true end
+  for _, remark in ipairs { engine.remark(wanted, host) or false, network.remark(link) or false } do
+    if remark then ctx.err:write("flake-ctl: warning: ", remark, "\n") end
+  end
+  if not params.overlay_size then return 0 end
+  return compose { name = name, user = opts.user }
+end

@@ -1,0 +1,47 @@
+-- SPDX-License-Identifier: MIT
+-- flake-ctl firecracker register: what follows when the definition is written.
+local pilot = require "flake.pilot"
+local registry = require "flake.registry"
+local tap = require "flake.tap"
+local vm = require "flake.vm"
+local instances = require "shipped.runtimes.firecracker.instances"
+local network = require "shipped.runtimes.firecracker.network"
+local template = require "shipped.runtimes.firecracker.template"
+
+-- VMs of the definition that was replaced would outlive it, and their disks belong to it. The new
+-- template stays.
+local function end_old(old, flake, disk, warn)
+  if not old or old.engine ~= "firecracker" then return end
+  local rows = instances.list(old.state_name)
+  local ok, message = instances.stop(rows or {})
+  if not ok then warn(("a VM of the old flake still runs: %s"):format(message)) end
+  local keep
+  if disk then keep = select(2, template.place(disk)) end
+  instances.drop_disks(old, keep)
+  local made = network.made_by(old)
+  if made and made ~= vm.params(flake).tap then tap.drop(made) end
+end
+
+local function snapshot(name, opts)
+  local where, message, code = registry.where(opts)
+  local plan
+  if where then plan, message, code = pilot.plan(name, {}, where) end
+  if not plan then return nil, message, code end
+  return pilot.vm_snapshot(plan)
+end
+
+--- Ends what the old flake had; saves a booted VM of the new one. A flake for which that fails is
+-- taken back. old: the flake that was replaced, or nil; disk: as for template.ensure, or nil.
+-- Returns true, or nil, message, code.
+return function(opts, name, old, disk, warn)
+  if opts.root then return true end
+  local flake, message, code = registry.find(name, opts)
+  if not flake then return nil, message, code end
+  end_old(old, flake, disk, warn)
+  if not opts.snapshot then return true end
+  local ok
+  ok, message, code = snapshot(name, opts)
+  if ok then return true end
+  registry.remove(name, { user = opts.user, force = true })
+  return nil, message, code
+end

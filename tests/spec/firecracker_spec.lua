@@ -1,0 +1,361 @@
+-- SPDX-License-Identifier: MIT
+-- flake-ctl firecracker register, compose, list, show, stop, remove.
+local e2fs = require "flake.e2fs"
+local fs = require "flake.fs"
+local pilot = require "flake.pilot"
+local process = require "flake.process"
+local tap = require "flake.tap"
+local vm = require "flake.vm"
+local yaml = require "flake.yaml"
+local Place = require "support.place"
+local user = require "support.user"
+local vm_pilot = require "support.vm_pilot"
+
+describe("flake-ctl firecracker", function()
+  local place, state, images, storage
+
+  before_each(function()
+    place = Place.new()
+    state = vm_pilot.pretend(place)
+    images = place.root .. "/var/lib/firecracker/images"
+    storage = place.root .. "/var/lib/firecracker/storage"
+    place:stand_in("firecracker")
+    place:stand_in("qemu-system-" .. vm.machine())
+    place:stand_in("ip")
+  end)
+
+  after_each(function()
+    user.leave()
+    vm_pilot.leave()
+    place:close()
+  end)
+
+  -- An image whose init is ours, or with old=true that of older tools.
+  local function image(name, old)
+    place:put(("/var/lib/firecracker/images/%s/kernel"):format(name), "kernel")
+    place:put(("/var/lib/firecracker/images/%s/rootfs"):format(name), "rootfs")
+    if not old then place:put(("/var/lib/firecracker/images/%s/channel"):format(name), "1\n") end
+  end
+
+  local function register(...)
+    return place:ctl("firecracker", "register", "--vm", "leap", "--app", "/usr/bin/mybash",
+      "--no-net", ...)
+  end
+
+  local function doc(name)
+    return yaml.load(assert(fs.read(("%s/%s.yaml"):format(place.flakes, name or "mybash"))))
+  end
+
+  local function settings(name) return doc(name).vm.runtime.firecracker end
+
+  local function templates()
+    local found = {}
+    for _, name in ipairs(fs.list(storage) or {}) do
+      if name:match("%.ext4$") then table.insert(found, name) end
+    end
+    return found
+  end
+
+  describe("register", function()
+    before_each(function() image("leap") end)
+
+    it("writes a definition that older tools understand, with our keys", function()
+      local code, _, err = register("--target", "/bin/bash", "--overlay-size", "20GiB")
+      assert.are.equal(0, code, err)
+      assert.are.equal("", err)
+      local section = doc().vm
+      assert.are.equal("leap", section.name)
+      assert.are.equal("/usr/bin/mybash", section.host_app_path)
+      assert.are.equal("/bin/bash", section.target_app_path)
+      assert.are.same({ overlay_size = "20GiB", mem_size_mib = 4096, vcpu_count = 2,
+        rootfs_image_path = images .. "/leap/rootfs", kernel_image_path = images .. "/leap/kernel",
+        engine = "auto", network = false, boot_args = { "quiet" } }, settings())
+      assert.are.equal("/usr/bin/firecracker-pilot", fs.readlink(place.root .. "/usr/bin/mybash"))
+      local flake = assert(pilot.load("mybash"))
+      assert.are.equal("firecracker", flake.engine)
+      assert.are.equal("/bin/bash", flake.target)
+      assert.are.same({}, flake.unknown)
+    end)
+
+    it("says to guests of older tools what their init needs", function()
+      image("leap", true)
+      fs.unlink(images .. "/leap/channel")
+      assert.are.equal(0, (register("--force-vsock", "--boot-arg", "-x=1")))
+      assert.are.same({ "init=/usr/sbin/sci", "console=ttyS0", "root=/dev/vda", "acpi=off",
+        "rd.neednet=1", "quiet", "sci_force_vsock=1", "-x=1" },
+        settings().boot_args)
+      assert.is_true(doc().vm.runtime.force_vsock)
+      for _, option in ipairs { "--resume", "--snapshot" } do
+        local code, _, err = register(option, "--force")
+        assert.are.equal(2, code)
+        assert.matches("init of older tools", err)
+      end
+    end)
+
+    it("takes sizes and numbers as people write them", function()
+      for _, size in ipairs { "20GiB", "20GB", "20g", "512M", "1.5GiB" } do
+        assert.are.equal(0, (register("--overlay-size", size, "--force")))
+        assert.are.equal(size, settings().overlay_size)
+      end
+      assert.are.equal(0, (register("--mem", "512", "--vcpu", "32", "--force")))
+      assert.are.equal(512, settings().mem_size_mib)
+      assert.are.equal(32, settings().vcpu_count)
+      assert.are.equal(0, (register("--mem", "1GiB", "--force")))
+      assert.are.equal(1024, settings().mem_size_mib)
+    end)
+
+    it("refuses what cannot be, and writes nothing then", function()
+      local bad = {
+        { "no size", "--overlay-size", "20q" }, { "less than 1 MiB", "--overlay-size", "1" },
+        { "more than 16 TiB", "--overlay-size", "17TiB" }, { "from 1 to 32", "--vcpu", "0" },
+        { "from 1 to 32", "--vcpu", "33" }, { "from 1 to 32", "--vcpu", "1e1" },
+        { "less than 32 MiB", "--mem", "31" }, { "no size", "--mem", "much" },
+        { "more than 4 TiB", "--mem", "5TiB" }, { "absolute", "--target", "bash" },
+        { "need %-%-overlay%-size", "--include-path", "/etc" }, { "ASCII", "--boot-arg", "a b" },
+        { "ASCII", "--boot-arg", "ä" }, { "1500", "--boot-arg", ("x"):rep(1600) },
+        { "no such file", "--overlay-size", "1g", "--include-tar", "/nowhere" },
+        { "qemu cannot", "--snapshot", "--engine", "qemu" }, { "engine", "--engine", "xen" },
+        { "no user", "--run-as", "nobody-of-that-name" },
+      }
+      for _, case in ipairs(bad) do
+        local code, _, err = register(table.unpack(case, 2))
+        assert.are.equal(2, err:find("no such file", 1, true) and 2 or code, err)
+        assert.matches(case[1], err)
+        assert.is_nil(fs.lstat(place.flakes .. "/mybash.yaml"))
+        assert.is_nil(fs.lstat(place.root .. "/usr/bin/mybash"))
+      end
+      assert.are.same({}, templates())
+    end)
+
+    it("wants the image", function()
+      local code, _, err = place:ctl("firecracker", "register", "--vm", "none", "--app", "/bin/x")
+      assert.are.equal(1, code)
+      assert.matches("there is no image 'none'", err)
+      for _, name in ipairs { "../x", "a/b", "..", ".", "a\nb", "" } do
+        code = place:ctl("firecracker", "register", "--vm", name, "--app", "/usr/bin/x")
+        assert.are.equal(2, code)
+      end
+    end)
+
+    it("makes paths of includes absolute and puts the files into the template", function()
+      place:put("/host/tmp/note", "hello")
+      local code, _, err = register("--overlay-size", "20MiB", "--include-path",
+        place.root .. "/host/../host/tmp")
+      assert.are.equal(0, code, err)
+      assert.are.same({ place.root .. "/host/tmp" }, doc().include.path)
+      assert.are.equal(1, #templates())
+      local file = storage .. "/" .. templates()[1]
+      assert.is_true(e2fs.check(file))
+      assert.are.equal(20 << 20, fs.stat(file).size)
+      assert.are.equal(420, fs.stat(file).mode)
+      local files = assert(e2fs.walk(file))
+      assert.are.equal(4, files.rootfs_work.mode >> 12)
+      local note = files["rootfs_upper" .. place.root .. "/host/tmp/note"]
+      assert.are.equal(0, note.uid)
+      assert.are.equal("hello", (assert(e2fs.debugfs(file, { ("cat <%d>"):format(note.ino) }))
+        :match("hello")))
+    end)
+
+    it("says aloud what does not fit, and leaves nothing", function()
+      place:put("/host/big", ("x"):rep(3 << 20))
+      local code, _, err = register("--overlay-size", "1MiB", "--include-path",
+        place.root .. "/host/big")
+      assert.are.equal(1, code)
+      assert.matches("do the includes fit", err)
+      assert.are.same({}, templates())
+      assert.is_nil(fs.lstat(place.flakes .. "/mybash.yaml"))
+    end)
+
+    it("says once that there is no KVM", function()
+      state.kvm, state.why = false, "/dev/kvm is missing"
+      local code, _, err = register()
+      assert.are.equal(0, code)
+      assert.are.equal(1, select(2, err:gsub("\n", "")))
+      assert.matches("no KVM here %(/dev/kvm is missing%): QEMU will emulate", err)
+      _, _, err = register("--snapshot", "--force")
+      assert.matches("%-%-snapshot: qemu cannot", err)
+    end)
+
+    it("saves a booted VM, or takes the flake back", function()
+      local done, _, text = register("--snapshot")
+      assert.are.equal(0, done, text)
+      assert.are.equal(1, #state.snapshots)
+      assert.is_true(settings().snapshot)
+      state.snapshot_error = "no luck"
+      local code, _, err = register("--snapshot", "--force", "--overlay-size", "1g")
+      assert.are.equal(1, code)
+      assert.matches("no luck", err)
+      assert.is_nil(fs.lstat(place.flakes .. "/mybash.yaml"))
+      assert.is_nil(fs.lstat(place.root .. "/usr/bin/mybash"))
+    end)
+
+    it("replaces only with --force, and ends what the old flake had", function()
+      assert.are.equal(0, (register("--overlay-size", "1g")))
+      local old = templates()[1]
+      state.instances = { { key = "mybash", flake = "mybash", pid = 1, engine = "qemu" },
+        { key = "other", flake = "other", pid = 2, engine = "qemu" } }
+      assert.are.equal(1, (register("--overlay-size", "2g")))
+      assert.are.same({ old }, templates())
+      place:put("/var/lib/firecracker/storage/mybash.overlay", "")
+      place:put("/var/lib/firecracker/storage/mybash__b.overlay", "")
+      place:put("/var/lib/firecracker/storage/mybash2.overlay", "")
+      assert.are.equal(0, (register("--overlay-size", "2g", "--force")))
+      assert.are.same({ "mybash" }, state.stopped)
+      assert.are.equal(1, #templates())
+      assert.are_not.equal(old, templates()[1])
+      assert.is_nil(fs.stat(storage .. "/mybash.overlay"))
+      assert.is_nil(fs.stat(storage .. "/mybash__b.overlay"))
+      assert.is_truthy(fs.stat(storage .. "/mybash2.overlay"))
+    end)
+
+    it("makes the network device as root, with the user as owner", function()
+      user.become(place)
+      fs.geteuid = function() return 0 end
+      local code, _, err = place:ctl("firecracker", "register", "--vm", "leap", "--app",
+        "/usr/bin/mybash", "--run-as", "joe")
+      assert.are.equal(0, code, err)
+      local calls = place:calls()
+      assert.are.equal("ip tuntap add tap-mybash mode tap user joe", table.concat(calls[1], " "))
+      assert.are.same({ "ip", "link", "set", "tap-mybash", "up" }, calls[2])
+      assert.are.equal("tap-mybash", settings().tap)
+      assert.is_true(settings().tap_made)
+      assert.is_true(settings().network)
+      assert.are.same({ "ip=dhcp", "quiet" }, settings().boot_args)
+    end)
+
+    it("takes the network device back when something fails", function()
+      place:stand_in("ip", 'case "$1" in link) echo "RTNETLINK answers: no" >&2; exit 2;; esac')
+      user.become(place)
+      fs.geteuid = function() return 0 end
+      local code, _, err = place:ctl("firecracker", "register", "--vm", "leap", "--app",
+        "/usr/bin/mybash")
+      assert.are.equal(1, code)
+      assert.matches("RTNETLINK answers: no", err)
+      assert.is_nil(fs.lstat(place.flakes .. "/mybash.yaml"))
+    end)
+
+    it("tells a user what the admin has to do for the network", function()
+      local home = user.become(place)
+      process.setenv("PATH", home .. "/.local/bin:" .. process.getenv("PATH"))
+      local code, _, err = place:ctl("firecracker", "register", "--vm", "leap", "--user", "--app",
+        home .. "/.local/bin/mybash")
+      assert.are.equal(0, code, err)
+      local name = tap.name("~mybash")
+      assert.matches("as root: ip tuntap add " .. name .. " mode tap user joe", err, 1, true)
+      local own = yaml.load(fs.read(home .. "/.flakes/flakes/mybash.yaml"))
+      assert.are.equal(name, own.vm.runtime.firecracker.tap)
+      assert.is_nil(own.vm.runtime.firecracker.tap_made)
+    end)
+  end)
+
+  it("names network devices so that the kernel takes them", function()
+    assert.are.equal("tap-abcdefghijk", tap.name("abcdefghijk"))
+    local long = tap.name("abcdefghijkl")
+    assert.are.equal(15, #long)
+    assert.matches("^tap%-%x+$", long)
+    assert.are_not.equal(long, tap.name("abcdefghijkm"))
+    assert.matches("^tap%-%x+$", tap.name("~x"))
+  end)
+
+  describe("the other verbs", function()
+    before_each(function()
+      image("leap")
+      image("old", true)
+      assert.are.equal(0, (register("--overlay-size", "1g")))
+    end)
+
+    it("list shows images and who uses them", function()
+      local code, out = place:ctl("firecracker", "list")
+      assert.are.equal(0, code)
+      assert.matches("leap +1 KiB +1 KiB +%- +ours +mybash\n", out)
+      assert.matches("old +1 KiB +1 KiB +%- +older tools'", out)
+      code, out = place:ctl("firecracker", "list", "--format", "json")
+      assert.are.equal(0, code)
+      assert.are.equal("mybash", require("dkjson").decode(out)[1].flakes)
+    end)
+
+    it("flake-ctl list and about know VM flakes", function()
+      assert.matches("mybash +firecracker +/usr/bin/mybash", select(2, place:ctl("list")))
+      local _, out = place:run("flake-ctl-firecracker", "about")
+      assert.are.equal("Manage firecracker micro vm flakes;ENGINE\n", out)
+    end)
+
+    it("show and stop know the VMs that run", function()
+      state.instances = { { key = "mybash__b", flake = "mybash", instance = "b", pid = 12,
+        engine = "qemu" }, { key = "mybash", flake = "mybash", pid = 11, engine = "qemu" } }
+      local _, out = place:ctl("firecracker", "show")
+      assert.matches("mybash +%- +qemu +11 +mybash\nmybash +b +qemu +12 ", out)
+      assert.are.equal(2, (place:ctl("firecracker", "stop")))
+      local code
+      code, out = place:ctl("firecracker", "stop", "mybash", "@b")
+      assert.are.equal(0, code)
+      assert.are.equal("stopped mybash @b\n", out)
+      assert.are.same({ "mybash__b" }, state.stopped)
+      place:ctl("firecracker", "stop", "--all")
+      assert.are.equal(3, #state.stopped)
+    end)
+
+    it("compose makes the template that is missing, and takes older ones away", function()
+      local name = templates()[1]
+      fs.unlink(storage .. "/" .. name)
+      place:put("/var/lib/firecracker/storage/mybash-0123456789abcdef.ext4", "")
+      place:put("/var/lib/firecracker/storage/mybash-x-0123456789abcdef.ext4", "")
+      assert.are.equal(0, (place:ctl("firecracker", "compose", "mybash")))
+      assert.are.same({ name, "mybash-x-0123456789abcdef.ext4" }, templates())
+    end)
+
+    it("remove takes a flake away with all that is its own", function()
+      state.instances = { { key = "mybash", flake = "mybash", pid = 11, engine = "qemu" } }
+      place:put("/var/lib/firecracker/storage/mybash.overlay", "")
+      local code, _, err = place:ctl("firecracker", "remove", "--app", "/usr/bin/mybash")
+      assert.are.equal(1, code)
+      assert.matches("has running VMs", err)
+      assert.is_truthy(fs.stat(storage .. "/mybash.overlay"))
+      code = place:ctl("firecracker", "remove", "--force", "--app", "/usr/bin/mybash")
+      assert.are.equal(0, code)
+      assert.are.same({ "mybash" }, state.stopped)
+      assert.are.same({}, templates())
+      assert.is_nil(fs.stat(storage .. "/mybash.overlay"))
+      assert.is_nil(fs.lstat(place.root .. "/usr/bin/mybash"))
+      assert.is_truthy(fs.stat(images .. "/leap/rootfs"))
+    end)
+
+    it("remove takes an image away with its flakes, and no other", function()
+      assert.are.equal(1, (place:ctl("firecracker", "remove", "--vm", "none")))
+      assert.are.equal(2, (place:ctl("firecracker", "remove", "--vm", "..")))
+      assert.are.equal(0, (place:ctl("firecracker", "remove", "--vm", "leap")))
+      assert.is_nil(fs.stat(images .. "/leap"))
+      assert.is_nil(fs.lstat(place.flakes .. "/mybash.yaml"))
+      assert.is_truthy(fs.stat(images .. "/old"))
+    end)
+
+    it("export and import carry all of it to another host", function()
+      place:put("/host/file", "included")
+      assert.are.equal(0, (register("--force", "--overlay-size", "20MiB", "--include-path",
+        place.root .. "/host/file")))
+      place:put("/usr/share/flakes/mybash.d/10.yaml",
+        "vm: {runtime: {firecracker: {vcpu_count: 3}}}")
+      local file = place.root .. "/mybash.flake"
+      local code, _, err = place:ctl("firecracker", "export", "mybash", file)
+      assert.are.equal(0, code, err)
+      assert.are.equal(1, (place:ctl("import", file)))
+      assert.are.equal(0, (place:ctl("firecracker", "remove", "--vm", "leap")))
+      code, _, err = place:ctl("import", file)
+      assert.are.equal(0, code, err)
+      assert.are.equal("rootfs", fs.read(images .. "/leap/rootfs"))
+      assert.are.equal("1\n", fs.read(images .. "/leap/channel"))
+      local params = vm.params(assert(pilot.load("mybash")))
+      assert.are.equal("3", params.vcpu)
+      assert.are.equal(images .. "/leap/rootfs", params.rootfs)
+      assert.are.equal(1, #params.includes)
+      assert.are.equal(1, #templates())
+      assert.are.equal("/usr/bin/firecracker-pilot", fs.readlink(place.root .. "/usr/bin/mybash"))
+      -- An image of that name with another content is only replaced on demand.
+      place:put("/var/lib/firecracker/images/leap/rootfs", "other")
+      place:ctl("firecracker", "remove", "--app", "/usr/bin/mybash")
+      code, _, err = place:ctl("import", file)
+      assert.are.equal(1, code)
+      assert.matches("image 'leap' exists already", err)
+    end)
+  end)
+end)
