@@ -162,7 +162,7 @@ $(SO):
 
 # --- tests ---------------------------------------------------------------------------------------
 
-UNIT_OBJS := $(call objs,$(BASE) $(FLAKE) $(PROCESS) $(FS) $(ARCHIVE)) $(call pobjs,$(PLAN) $(ENGINES) channel) \
+UNIT_OBJS := $(call objs,$(BASE) $(FLAKE) $(PROCESS) $(FS) $(ARCHIVE)) $(call pobjs,$(PLAN) $(ENGINES)) \
 	$(FLUSH)
 $(B)/unit/test_sci $(B)/unit/test_sci_rules: $(B)/sci
 $(B)/unit/%: tests/unit/%.c $(UNIT_OBJS)
