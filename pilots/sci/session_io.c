@@ -75,17 +75,35 @@ void sink_write(struct session *session)
 		close_fd(&in->fd);
 }
 
+// Writes bytes that nothing waits in front of; returns how many were taken.
+static size_t write_at_once(struct session *session, const uint8_t *bytes, size_t n)
+{
+	ssize_t written = write(session->in.fd, bytes, n);
+
+	if (written < 0 && errno != EAGAIN && errno != EINTR)
+		sink_close(session);
+	if (written <= 0)
+		return 0;
+	sink_grant(session, (size_t)written);
+	return (size_t)written;
+}
+
 void sink_take(struct session *session, const struct channel_frame *frame)
 {
 	struct sink *in = &session->in;
+	size_t taken = 0;
 
 	in->window -= frame->len;
 	if (in->fd < 0 || in->end || session->mute)
 		return;
-	memcpy(channel_room(&in->data, frame->len), frame->payload, frame->len);
-	channel_grown(&in->data, frame->len);
 	in->line_open = frame->payload[frame->len - 1] != '\n';
-	sink_write(session);
+	if (!channel_pending(&in->data))
+		taken = write_at_once(session, frame->payload, frame->len);
+	if (in->fd < 0 || taken == frame->len)
+		return;
+	memcpy(channel_room(&in->data, frame->len - taken), frame->payload + taken,
+	       frame->len - taken);
+	channel_grown(&in->data, frame->len - taken);
 }
 
 // The end of a file at a terminal: a character; on a line that has begun, the first only ends it.
