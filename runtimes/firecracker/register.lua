@@ -155,6 +155,8 @@ end
 -- Writes the definition and makes all that goes with it. Returns true, or nil, message, code.
 local function register(opts, ctx, name, image)
   local old = registry.find(name, opts)
+  local ok, message, code = registering.check_engine(old, "firecracker")
+  if not ok then return nil, message, code end
   local link = network.plan(opts, name, old)
   local disk = disk_of(opts, name, image)
   opts.link = link
@@ -162,7 +164,7 @@ local function register(opts, ctx, name, image)
     apps = { { path = opts.app, target = opts.target or opts.app } } }
   def.doc = definition(opts, image, link)
   local function warn(text) ctx.err:write("flake-ctl: warning: ", text, "\n") end
-  local ok, message, code = registry.register(def, { root = opts.root, user = opts.user,
+  ok, message, code = registry.register(def, { root = opts.root, user = opts.user,
     force = opts.force, pilot = ctx.info.bindir .. "/firecracker-pilot", warn = warn,
     prepare = function() return prepare(opts, disk, link) end })
   if ok then ok, message, code = finish(opts, name, old, { disk = disk, link = link }, warn) end

@@ -2,6 +2,7 @@
 -- flake-ctl firecracker remove: one flake, or an image with all its flakes.
 local base = require("flake.text").base
 local fs = require "flake.fs"
+local registering = require "flake.registering"
 local registry = require "flake.registry"
 local tap = require "flake.tap"
 local vm = require "flake.vm"
@@ -47,11 +48,8 @@ end
 
 local function remove_app(opts, ctx)
   local name = base(opts.app)
-  local flake = registry.find(name, opts)
-  if flake and flake.engine ~= "firecracker" then
-    return nil, ("flake '%s' is for engine '%s'"):format(flake.name, flake.engine), "EUSAGE"
-  end
-  local ok, message, code = remove_flake(name, opts, ctx)
+  local ok, message, code = registering.check_engine(registry.find(name, opts), "firecracker")
+  if ok then ok, message, code = remove_flake(name, opts, ctx) end
   if not ok then return nil, message, code end
   return 0
 end

@@ -365,6 +365,23 @@ describe("flake-ctl firecracker", function()
       assert.are.equal("Manage firecracker micro vm flakes;ENGINE\n", out)
     end)
 
+    it("flakes of other engines are left to their drivers", function()
+      place:stand_in("podman")
+      local function podman(verb, ...)
+        return place:ctl("podman", verb, "--force", "--app", "/usr/bin/mybash", ...)
+      end
+      local code, _, err = podman("remove")
+      assert.are.equal(2, code)
+      assert.matches("flake%-ctl firecracker remove %-%-app /usr/bin/mybash", err)
+      assert.are.equal(2, (podman("register", "--container", "img")))
+      assert.are.equal(0, (place:ctl("firecracker", "remove", "--app", "/usr/bin/mybash")))
+      assert.are.equal(0, (podman("register", "--container", "img")))
+      code, _, err = register("--force")
+      assert.are.equal(2, code)
+      assert.matches("flake%-ctl podman remove", err)
+      assert.are.equal(2, (place:ctl("firecracker", "remove", "--app", "/usr/bin/mybash")))
+    end)
+
     it("show and stop know the VMs that run", function()
       state.instances = { { key = "mybash__b", flake = "mybash", instance = "b", pid = 12,
         engine = "qemu" }, { key = "mybash", flake = "mybash", pid = 11, engine = "qemu" } }
