@@ -48,6 +48,7 @@ def port(words):
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         pass_fds=[theirs.fileno()])
     theirs.close()
+    ours.settimeout(60)
     return ours, p
 
 
