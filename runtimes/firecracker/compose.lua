@@ -3,11 +3,11 @@
 -- none.
 local registry = require "flake.registry"
 local vm = require "flake.vm"
-local instances = require "shipped.runtimes.firecracker.instances"
+local vm_disks = require "flake.vm_disks"
 local snapshot = require "shipped.runtimes.firecracker.snapshot"
 local template = require "shipped.runtimes.firecracker.template"
 
--- What was saved has an overlay of before.
+-- What was saved has the disk of before.
 local function save_again(flake, params, opts)
   if not params.snapshot or not opts.force then return 0 end
   local ok, message, code = snapshot(flake.name, opts)
@@ -33,6 +33,6 @@ return function(opts)
   ok, message, code = template.ensure(job, opts.force)
   if not ok then return nil, message, code end
   local dir, name = template.place(job)
-  instances.sweep(dir, flake.state_name, { template = true }, name)
+  vm_disks.sweep(dir, flake.state_name, { template = true }, name)
   return save_again(flake, params, opts)
 end

@@ -190,8 +190,8 @@ fc_snapshot_lost() {
 	check "$engine: another kernel: boots" rc_is 3
 	mkdir "$storage/fcgone-0123456789abcdef.snap"
 	run flake-ctl doctor
-	check "$engine: doctor tells of saved VMs of nobody" out_has "there is no flake 'fcgone' for its saved VM"
-	check "$engine: and not of those that have a flake" [ "$(grep -c 'there is no flake' "$out")" = 1 ]
+	check "$engine: doctor tells of saved VMs of nobody" out_has "there is no flake for the saved VM $storage/fcgone"
+	check "$engine: and not of those that have a flake" [ "$(grep -c 'there is no flake for' "$out")" = 1 ]
 	rmdir "$storage/fcgone-0123456789abcdef.snap"
 	run flake-ctl firecracker remove --app /usr/bin/fcsnap
 	check "$engine: remove takes the saved VM" [ -z "$(find "$storage" -name 'fcsnap*')" ]
