@@ -332,8 +332,8 @@ describe("flake-ctl firecracker", function()
       local out = doctor()
       assert.matches(("no flake for the saved VM %s/gone%s"):format(storage, hash), out, 1, true)
       assert.is_nil(out:find("mybash" .. hash, 1, true))
-      assert.matches("no flake for the disk " .. storage .. "/gone.overlay\n  remedy: rm -r ", out, 1,
-        true)
+      local lost = ("no flake for the disk %s/gone.overlay\n  remedy: rm -r "):format(storage)
+      assert.matches(lost, out, 1, true)
       assert.is_nil(out:find("mybash.overlay", 1, true))
       if fs.access("/dev/kvm", "rw") then
         assert.matches("KVM does not work here: guests hang", out, 1, true)
