@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- The disks of VM flakes in the caller's storage: templates (NAME-HASH.ext4), saved VMs (directories
--- NAME-HASH.snap) and the overlays of VMs that stay (KEY.overlay).
+-- The disks of VM flakes in the caller's storage: templates (NAME-HASH.ext4), saved VMs
+-- (directories NAME-HASH.snap) and the overlays of VMs that stay (KEY.overlay).
 local fs = require "flake.fs"
 local pilot = require "flake.pilot"
 

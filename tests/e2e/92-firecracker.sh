@@ -33,9 +33,10 @@ if not eval(sys.argv[2]):
 PY
 }
 nothing_refused() { log_is 'not of("refused") and all(r[1] < 300 for r in requests)'; }
+engine_runs() { pgrep -f "$ENGINE_PATTERN" >/dev/null; }
 no_engine() {
 	for _ in $(seq 50); do
-		pgrep -f "$ENGINE_PATTERN" >/dev/null || return 0
+		engine_runs || return 0
 		sleep 0.1
 	done
 	pgrep -af "$ENGINE_PATTERN" >&2
@@ -55,7 +56,7 @@ fc_one_call() {
 	check "$engine: standard error is its own" [ "$(cat "$err")" = err ]
 	check "$engine: nothing refused" nothing_refused
 	check "$engine: configuration" log_is '[set(c) for c in configs] == [{"boot-source", "drives", "machine-config", "vsock"}] and configs[0]["machine-config"] == {"vcpu_count": 1, "mem_size_mib": 128} and configs[0]["vsock"] == {"guest_cid": 3, "uds_path": "v.sock"} and [(d["drive_id"], d["is_root_device"], d["is_read_only"]) for d in configs[0]["drives"]] == [("rootfs", True, True)]'
-	check "$engine: command line" log_is 'of("start")[0]["argv"] == ["--no-api", "--config-file", "/proc/self/fd/3"] and {"init=/usr/sbin/sci", "console=ttyS0", "root=/dev/vda", "ro", "sci_channel=vsock", "hostname=fcsh"} <= set(configs[0]["boot-source"]["boot_args"].split()) and "sci_resume" not in configs[0]["boot-source"]["boot_args"]'
+	check "$engine: command line" log_is 'of("start")[0]["argv"] == ["--no-api", "--config-file", "/proc/self/fd/3", "--level", "Error"] and {"init=/usr/sbin/sci", "console=ttyS0", "root=/dev/vda", "ro", "sci_channel=vsock", "hostname=fcsh"} <= set(configs[0]["boot-source"]["boot_args"].split()) and "sci_resume" not in configs[0]["boot-source"]["boot_args"]'
 	check "$engine: the guest calls, once" log_is '[(e["by"], e["port"]) for e in of("vsock")] == [("guest", 52)]'
 	run fcsh -c 'kill -TERM $$'
 	check "$engine: a signal's exit code" rc_is 143
@@ -117,7 +118,7 @@ fc_killed() {
 	fcsh -c 'echo up; sleep 60' >"$F/up" 2>/dev/null &
 	pilot=$!
 	for _ in $(seq 300); do grep -q up "$F/up" && break; sleep 0.1; done
-	check "$engine: a process meanwhile" pgrep -f "$ENGINE_PATTERN"
+	check "$engine: a process meanwhile" engine_runs
 	kill -9 "$pilot"
 	wait "$pilot" 2>/dev/null
 	check "$engine: kill -9 of the pilot leaves no process" no_engine
@@ -141,7 +142,7 @@ fc_snapshot() {
 	check "$engine, $1: holes in its memory" [ "$(du -m "$(saved fcsnap)/memory" | cut -f1)" -lt 128 ]
 	check "$engine, $1: nothing refused at saving" nothing_refused
 	check "$engine, $1: pause, then create" log_is 'names == ["PATCH /vm", "PUT /snapshot/create"] and requests[0][2] == {"state": "Paused"} and requests[1][2]["snapshot_type"] == "Full"'
-	check "$engine, $1: it was booted to be saved" log_is 'of("start")[0]["argv"] == ["--api-sock", "api.sock", "--config-file", "/proc/self/fd/3"] and "sci_resume=1" in configs[0]["boot-source"]["boot_args"].split()'
+	check "$engine, $1: it was booted to be saved" log_is 'of("start")[0]["argv"] == ["--api-sock", "api.sock", "--config-file", "/proc/self/fd/3", "--level", "Error"] and "sci_resume=1" in configs[0]["boot-source"]["boot_args"].split()'
 	check "$engine, $1: and ended" no_engine
 	check "$engine, $1: no directory left of it" no_directory
 
@@ -151,7 +152,7 @@ fc_snapshot() {
 	check "$engine, $1: its standard error" [ "$(cat "$err")" = err ]
 	check "$engine, $1: nothing refused at restoring" nothing_refused
 	check "$engine, $1: load and nothing else" log_is 'requests == [("PUT /snapshot/load", 204, {"snapshot_path": "/proc/self/fd/3", "mem_backend": {"backend_type": "File", "backend_path": "/proc/self/fd/5"}, "resume_vm": True})]'
-	check "$engine, $1: it was not booted" log_is 'of("start")[0]["argv"] == ["--api-sock", "api.sock"] and not configs and [e["restored"] for e in of("boot")] == [True]'
+	check "$engine, $1: it was not booted" log_is 'of("start")[0]["argv"] == ["--api-sock", "api.sock", "--level", "Error"] and not configs and [e["restored"] for e in of("boot")] == [True]'
 	check "$engine, $1: the host calls" log_is '[(e["by"], e.get("line")) for e in of("vsock")] == [("host", "CONNECT 52\n")]'
 	if [ "$engine" = standin ]; then
 		FLAKE_STANDIN_SCI=$F/frames run fcsnap
