@@ -15,8 +15,7 @@ vm_flake() {
 		--engine qemu --no-net "${@:3}" 2>/dev/null
 }
 vm_flake vmecho /bin/echo
-vm_flake vmdd /bin/dd
-vm_flake vmcat /bin/cat
+vm_flake vmsh /bin/sh
 vm_flake vmtrue /bin/true --resume
 
 # The bare engine's initramfs: an init of one line; or one that only loads what a port needs and
