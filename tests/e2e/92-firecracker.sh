@@ -1,7 +1,7 @@
 # VM flakes under Firecracker: the stand-in plays it (strictly: it refuses what Firecracker's API
 # description does not allow), and where KVM works and firecracker is on PATH, Firecracker itself.
 # shellcheck shell=bash
-KERNELS=${FLAKE_VM_KERNEL:-/tmp/k/x}
+KERNELS=${FLAKE_VM_KERNEL:-$ROOT/build/kernel}
 F=$T/firecracker
 real=$(command -v firecracker || true)
 storage=/var/lib/firecracker/storage
@@ -239,6 +239,11 @@ fc_all() {
 	flake-ctl firecracker remove --app /usr/bin/fcsh
 }
 
+kernel=$(ls "$KERNELS"/boot/vmlinuz-* 2>/dev/null | head -n 1)
+if [ -z "$kernel" ]; then
+	skip "VM flakes under Firecracker" "no kernel in $KERNELS"
+	return 0
+fi
 mkdir -p "$F"
 # In place of sci: says which frames it was told up to the start, and whether the clock was right.
 cat >"$F/frames" <<'PY'
@@ -267,7 +272,6 @@ send(15, struct.pack("<II", 0, 0), 0, session)
 take(1)
 PY
 chmod 755 "$F/frames"
-kernel=$(ls "$KERNELS"/boot/vmlinuz-* 2>/dev/null | head -n 1)
 run flake-ctl firecracker build-image --force --from-oci "$IMAGE" --name fcbox --kernel "$kernel"
 check "build-image for Firecracker" rc_is 0
 boot_id=$(cat /proc/sys/kernel/random/boot_id)
