@@ -55,8 +55,7 @@ BIND_PILOT := bind_pilot bind_plan bind_state bind_vm
 BIND_FS := $(patsubst src/%.c,%,$(wildcard src/bind_fs*.c))
 PILOTS := podman firecracker
 # An engine may have more files than the one of its name.
-ENGINES := $(filter-out %_main,$(patsubst pilots/%.c,%,$(sort \
-	$(wildcard $(PILOTS:%=pilots/%*.c) pilots/firecracker_kvm*.c))))
+ENGINES := $(filter-out %_main,$(patsubst pilots/%.c,%,$(wildcard $(PILOTS:%=pilots/%*.c))))
 MODULES := process fs yaml pilot http archive digest
 
 objs = $(patsubst %,$(B)/src/%.o,$(1))
@@ -162,9 +161,9 @@ $(SO):
 
 # --- tests ---------------------------------------------------------------------------------------
 
-UNIT_OBJS := $(call objs,$(BASE) $(FLAKE) $(PROCESS) $(FS) $(ARCHIVE)) $(call pobjs,$(PLAN) $(ENGINES) channel) \
+UNIT_OBJS := $(call objs,$(BASE) $(FLAKE) $(PROCESS) $(FS) $(ARCHIVE)) $(call pobjs,$(PLAN) $(ENGINES)) \
 	$(FLUSH)
-$(B)/unit/test_sci: $(B)/sci
+$(B)/unit/test_sci $(B)/unit/test_sci_rules: $(B)/sci
 $(B)/unit/%: tests/unit/%.c $(UNIT_OBJS)
 	$(link)
 	$(Q)$(CC) $(ALL_CFLAGS) -MF $@.d -iquote pilots $(ALL_LDFLAGS) -o $@ $< $(UNIT_OBJS) -lcmocka \

@@ -129,18 +129,31 @@ int channel_next(const struct channel_buffer *buffer, enum channel_side side,
 	return *why ? -1 : 1;
 }
 
-void channel_put(struct channel_buffer *buffer, enum channel_type type, uint8_t stream,
-		 uint16_t session, const void *payload, size_t len)
+uint8_t *channel_begin(struct channel_buffer *buffer)
 {
-	uint8_t *at = channel_room(buffer, CHANNEL_HEADER + len);
+	return channel_room(buffer, CHANNEL_HEADER + CHANNEL_MAX_PAYLOAD) + CHANNEL_HEADER;
+}
+
+void channel_finish(struct channel_buffer *buffer, enum channel_type type, uint8_t stream,
+		    uint16_t session, size_t len)
+{
+	uint8_t *at = buffer->data + buffer->end;
 
 	set(at, 4, len);
 	at[4] = (uint8_t)type;
 	at[5] = stream;
 	set(at + 6, 2, session);
+	channel_grown(buffer, CHANNEL_HEADER + len);
+}
+
+void channel_put(struct channel_buffer *buffer, enum channel_type type, uint8_t stream,
+		 uint16_t session, const void *payload, size_t len)
+{
+	uint8_t *at = channel_room(buffer, CHANNEL_HEADER + len);
+
 	if (len)
 		memcpy(at + CHANNEL_HEADER, payload, len);
-	channel_grown(buffer, CHANNEL_HEADER + len);
+	channel_finish(buffer, type, stream, session, len);
 }
 
 void channel_put_hello(struct channel_buffer *buffer)
@@ -199,12 +212,11 @@ void channel_put_signal(struct channel_buffer *buffer, uint16_t session, int sig
 void channel_put_failed(struct channel_buffer *buffer, uint16_t session, int status,
 			const char *message)
 {
-	uint8_t payload[4096];
-	size_t len = strlen(message);
+	char payload[4096 + 1];
+	size_t len = strnlen(message, 4096 - 2);
 
-	len = len > sizeof(payload) - 2 ? sizeof(payload) - 2 : len;
-	set(payload, 2, (uint64_t)status);
-	memcpy(payload + 2, message, len);
+	set((uint8_t *)payload, 2, (uint64_t)status);
+	snprintf(payload + 2, sizeof(payload) - 2, "%s", message);
 	channel_put(buffer, CHANNEL_FAILED, 0, session, payload, len + 2);
 }
 

@@ -81,6 +81,12 @@ int channel_next(const struct channel_buffer *buffer, enum channel_side side,
 void channel_put(struct channel_buffer *buffer, enum channel_type type, uint8_t stream,
 		 uint16_t session, const void *payload, size_t len);
 
+// The same for a payload that is read to where it goes: room for the largest one, and the end of
+// its frame when it is there. In between the buffer may not be touched.
+uint8_t *channel_begin(struct channel_buffer *buffer);
+void channel_finish(struct channel_buffer *buffer, enum channel_type type, uint8_t stream,
+		    uint16_t session, size_t len);
+
 // Frames that hold numbers.
 void channel_put_hello(struct channel_buffer *buffer);
 void channel_put_size(struct channel_buffer *buffer, enum channel_type type, uint16_t session,

@@ -9,6 +9,12 @@
 #include "firecracker.h"
 #include "util.h"
 
+#ifdef __aarch64__
+#define VM_CPU "max"
+#else
+#define VM_CPU "max,la57=off"
+#endif
+
 enum { TAP_NAME_MAX = 15 }; // IFNAMSIZ - 1
 
 char *machine_mac(const char *key)
@@ -134,6 +140,9 @@ static void firecracker_argv(const struct machine *machine, struct strv *argv)
 	strv_push(argv, "--no-api");
 	strv_push(argv, "--config-file");
 	strv_push(argv, VM_CONFIG);
+	// Its own log would stand among the kernel's messages.
+	strv_push(argv, "--level");
+	strv_push(argv, "Error");
 }
 
 // A comma in a value is written twice.
@@ -162,7 +171,8 @@ static void qemu_machine(const struct machine *machine, struct strv *argv)
 	strv_push(argv, "-accel");
 	strv_push(argv, machine->kvm ? "kvm" : "tcg");
 	strv_push(argv, "-cpu");
-	strv_push(argv, machine->kvm ? "host" : "max");
+	// Five levels of page tables only cost time.
+	strv_push(argv, machine->kvm ? "host" : VM_CPU);
 	strv_push(argv, "-smp");
 	strv_pushf(argv, "%u", machine->vcpu);
 	strv_push(argv, "-m");

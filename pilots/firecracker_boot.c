@@ -21,8 +21,9 @@
 // Of QEMU's own network: https://www.qemu.org/docs/master/system/devices/net.html
 #define USER_NETWORK "ip=10.0.2.15::10.0.2.2:255.255.255.0::eth0:off:10.0.2.3"
 
-// COMMAND_LINE_SIZE of x86, with the final NUL: the smallest of those we boot.
-enum { COMMAND_LINE_MAX = 2048 };
+// COMMAND_LINE_SIZE of x86, with the final NUL: the smallest of those we boot. Firecracker adds the
+// addresses of at most four devices and of the root file system itself.
+enum { COMMAND_LINE_MAX = 2048, FIRECRACKER_ADDS = 4 * 40 + 32 };
 
 static bool has(const struct strv *words, const char *key)
 {
@@ -183,13 +184,18 @@ static int add_legacy(struct strv *words, const struct plan *plan, struct error 
 	return 0;
 }
 
-static int check(const char *line, const struct plan *plan, struct error *err)
+static int check(const char *line, const struct machine *machine, const struct plan *plan,
+		 struct error *err)
 {
-	if (strlen(line) >= COMMAND_LINE_MAX)
+	size_t limit = COMMAND_LINE_MAX - 1;
+
+	if (machine->engine == VM_FIRECRACKER)
+		limit -= FIRECRACKER_ADDS;
+	if (strlen(line) > limit)
 		return error_set(err, ERR_LIMIT,
-				 "flake '%s': the kernel's command line is %zu bytes long, %d are "
+				 "flake '%s': the kernel's command line is %zu bytes long, %zu are "
 				 "the limit",
-				 plan->flake, strlen(line), COMMAND_LINE_MAX - 1);
+				 plan->flake, strlen(line), limit);
 	for (const char *p = line; *p; p++)
 		if (*p < 0x20 || *p > 0x7e)
 			return error_set(err, ERR_FLAKE,
@@ -228,5 +234,5 @@ char *machine_command_line(const struct machine *machine, const struct plan *pla
 	else if (add_legacy(&words, plan, err) < 0)
 		return NULL;
 	line = join(&words);
-	return check(line, plan, err) < 0 ? NULL : steal_ptr(&line);
+	return check(line, machine, plan, err) < 0 ? NULL : steal_ptr(&line);
 }

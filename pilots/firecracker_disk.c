@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "firecracker.h"
+#include "fs.h"
 #include "paths.h"
 #include "state.h"
 #include "util.h"
@@ -16,9 +17,9 @@
 #define SYSTEM_DIR "/var/lib/firecracker"
 
 // A directory that only its owner (root or we) can change.
-static int open_dir(const char *path, struct error *err)
+static int open_dir(int at, const char *name, const char *path, struct error *err)
 {
-	cleanup_fd int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	cleanup_fd int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
@@ -28,23 +29,17 @@ static int open_dir(const char *path, struct error *err)
 	return steal_fd(&fd);
 }
 
-static int make_dir(const char *path, mode_t mode, struct error *err)
-{
-	if (mkdir(path, mode) < 0 && errno != EEXIST)
-		return error_set(err, errno, "cannot make %s", path);
-	return 0;
-}
-
-// DIR/storage, below a base that is made, too.
+// BASE/storage. Where all can write, the base itself may be somebody else's.
 static int open_below(const char *base, mode_t mode, char **path, struct error *err)
 {
 	cleanup_free char *dir = xasprintf("%s/storage", base);
+	cleanup_fd int above = -1;
 	int fd;
 
-	if (access(dir, F_OK) < 0 &&
-	    (make_dir(base, mode, err) < 0 || make_dir(dir, mode, err) < 0))
+	if (access(dir, F_OK) < 0 && fs_mkdir_p(dir, mode, err) < 0)
 		return -1;
-	fd = open_dir(dir, err);
+	above = open_dir(AT_FDCWD, base, base, err);
+	fd = above < 0 ? -1 : open_dir(above, "storage", dir, err);
 	if (fd >= 0 && path)
 		*path = steal_ptr(&dir);
 	return fd;
@@ -63,8 +58,6 @@ static int open_own(char **path, struct error *err)
 	cleanup_free char *base = root ? xasprintf("%s/firecracker", root)
 				       : xasprintf("/var/tmp/flakes-%u", geteuid());
 
-	if (root && make_dir(root, 0700, err) < 0)
-		return -1;
 	return open_below(base, 0700, path, err);
 }
 

@@ -14,6 +14,8 @@
 static const char default_path[] =
 	"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+enum { PIPE = 256 << 10 };
+
 // What a process that cannot become the program tells its parent.
 struct failure {
 	int status;
@@ -139,6 +141,8 @@ static int open_pipes(int ours[3], int theirs[3])
 		theirs[i] = ends[i != 0];
 		if (fcntl(ours[i], F_SETFL, O_NONBLOCK) < 0)
 			return -1;
+		// Fewer turns for the same bytes; as good without.
+		(void)fcntl(ours[i], F_SETPIPE_SZ, PIPE);
 	}
 	return 0;
 }

@@ -40,11 +40,11 @@ static void set_terminal(int fd, const struct params *params)
 
 static void set_term(const struct params *params)
 {
-	const char *term = params_get(params, "sci_term");
+	const char *term = params_get(params, "sci_term"), *kernels = getenv("TERM");
 
 	if (term)
 		setenv("TERM", term, 1);
-	else if (!getenv("TERM") || streq(getenv("TERM"), "linux"))
+	else if (!kernels || streq(kernels, "linux"))
 		setenv("TERM", "xterm", 1);
 	setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 0);
 	setenv("HOME", "/root", 1);

@@ -60,7 +60,7 @@ static void take_console(void)
 static void serve_vm(struct serve *serve, const struct params *params)
 {
 	serve->server.vm = true;
-	serve->server.stay = params_true(params, "sci_resume");
+	serve->server.stay = !serve->server.failed && params_true(params, "sci_resume");
 	if (serve_open(serve) < 0 || transport_open(serve, params) < 0) {
 		say("no channel to the host");
 		return;

@@ -159,6 +159,7 @@ int serve_descriptor(int fd)
 		serve_turn(&serve);
 	session_kill_all(&serve.server);
 	serve_bye(&serve);
+	session_free_all(&serve.server);
 	link_free_all(&serve.server);
 	return 0;
 }

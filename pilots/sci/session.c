@@ -330,6 +330,12 @@ void session_kill_all(struct server *server)
 		send_signal(s, SIGKILL);
 }
 
+void session_free_all(struct server *server)
+{
+	while (server->sessions)
+		forget(server, server->sessions);
+}
+
 int session_tick(struct server *server)
 {
 	int64_t now = session_now(), next = INT64_MAX;

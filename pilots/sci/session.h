@@ -129,6 +129,9 @@ void session_hang_up_all(struct server *server, const struct link *link);
 // SIGKILL to every program.
 void session_kill_all(struct server *server);
 
+// Forgets all of them, whatever they do.
+void session_free_all(struct server *server);
+
 // Sends signals that are due; returns the milliseconds until the next, -1: there is none.
 int session_tick(struct server *server);
 

@@ -10,7 +10,7 @@
 #include "session.h"
 
 enum {
-	CHUNK = 65536,
+	CHUNK = CHANNEL_MAX_PAYLOAD,
 	GRANT = 256 << 10,    // passed on before the host may send more
 	TTY_REST = 256 << 10, // a terminal never holds more of what a dead program wrote
 };
@@ -75,17 +75,35 @@ void sink_write(struct session *session)
 		close_fd(&in->fd);
 }
 
+// Writes bytes that nothing waits in front of; returns how many were taken.
+static size_t write_at_once(struct session *session, const uint8_t *bytes, size_t n)
+{
+	ssize_t written = write(session->in.fd, bytes, n);
+
+	if (written < 0 && errno != EAGAIN && errno != EINTR)
+		sink_close(session);
+	if (written <= 0)
+		return 0;
+	sink_grant(session, (size_t)written);
+	return (size_t)written;
+}
+
 void sink_take(struct session *session, const struct channel_frame *frame)
 {
 	struct sink *in = &session->in;
+	size_t taken = 0;
 
 	in->window -= frame->len;
 	if (in->fd < 0 || in->end || session->mute)
 		return;
-	memcpy(channel_room(&in->data, frame->len), frame->payload, frame->len);
-	channel_grown(&in->data, frame->len);
 	in->line_open = frame->payload[frame->len - 1] != '\n';
-	sink_write(session);
+	if (!channel_pending(&in->data))
+		taken = write_at_once(session, frame->payload, frame->len);
+	if (in->fd < 0 || taken == frame->len)
+		return;
+	memcpy(channel_room(&in->data, frame->len - taken), frame->payload + taken,
+	       frame->len - taken);
+	channel_grown(&in->data, frame->len - taken);
 }
 
 // The end of a file at a terminal: a character; on a line that has begun, the first only ends it.
@@ -130,15 +148,17 @@ static bool may_read(const struct session *session, const struct source *source)
 // Reads once; returns whether there may be more.
 static bool source_read(struct session *session, int which)
 {
-	static uint8_t buf[CHUNK];
+	static uint8_t ignored[CHUNK];
 	struct source *source = &session->out[which];
 	bool deaf = session->mute || !session->link;
+	// The frame is filled where it is.
+	uint8_t *to = deaf ? ignored : channel_begin(&session->link->out);
 	size_t max = deaf || source->window > CHUNK ? CHUNK : source->window;
 	ssize_t n;
 
 	if (session->dead && source->left < max)
 		max = source->left;
-	n = max ? read(source->fd, buf, max) : 0;
+	n = max ? read(source->fd, to, max) : 0;
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return false;
 	if (n <= 0) {
@@ -152,8 +172,8 @@ static bool source_read(struct session *session, int which)
 	if (deaf)
 		return true;
 	source->window -= (uint32_t)n;
-	channel_put(&session->link->out, CHANNEL_DATA, (uint8_t)(which + 1), session->id, buf,
-		    (size_t)n);
+	channel_finish(&session->link->out, CHANNEL_DATA, (uint8_t)(which + 1), session->id,
+		       (size_t)n);
 	return true;
 }
 

@@ -14,7 +14,10 @@
 
 static void put_bytes(struct channel_buffer *buffer, const void *bytes, size_t n)
 {
-	memcpy(channel_room(buffer, n), bytes, n);
+	uint8_t *room = channel_room(buffer, n + 1);
+
+	if (n)
+		memcpy(room, bytes, n);
 	channel_grown(buffer, n);
 }
 

@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: MIT
+// From the options of a plan to a machine, as QEMU and Firecracker take it.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "doc.h"
+#include "firecracker.h"
+#include "fs.h"
+#include "util.h"
+
+static char *dir;
+
+static void file(const char *name, const char *text, mode_t mode)
+{
+	cleanup_free char *path = xasprintf("%s/%s", dir, name);
+
+	assert_int_equal(fs_write(path, text, strlen(text), mode, false, NULL), 0);
+}
+
+// A host with both engines on PATH (nothing is run), and an image.
+static int set_up(void **state)
+{
+	cleanup_free char *path = NULL;
+
+	(void)state;
+	dir = fs_temp_dir(NULL, "machine", NULL);
+	path = xasprintf("%s/bin", dir);
+	mkdir(path, 0755);
+	file("bin/firecracker", "", 0755);
+	file("bin/" VM_QEMU_PROGRAM, "", 0755);
+	file("kernel", "\177ELF", 0644);
+	file("rootfs", "", 0644);
+	file("channel", "1\n", 0644);
+	setenv("PATH", path, 1);
+	return setenv("FLAKE_ROOT", dir, 1);
+}
+
+static int clear(void **state)
+{
+	(void)state;
+	fs_remove_tree(dir, NULL);
+	free(dir);
+	return 0;
+}
+
+static void base_plan(struct plan *plan)
+{
+	*plan = (struct plan){ .flake = xstrdup("tool"),
+			       .command = xstrdup("tool"),
+			       .engine = xstrdup("firecracker"),
+			       .image = xstrdup("box"),
+			       .target = xstrdup("/bin/sh"),
+			       .definition = xstrdup("0") };
+	strv_pushf(&plan->options, "--kernel=%s/kernel", dir);
+	strv_pushf(&plan->options, "--rootfs=%s/rootfs", dir);
+}
+
+static void with(struct machine *machine, struct plan *plan, const char *const *options)
+{
+	cleanup_error struct error err = { 0 };
+
+	base_plan(plan);
+	for (; *options; options++)
+		strv_push(&plan->options, *options);
+	if (machine_read(machine, plan, &err) < 0)
+		fail_msg("%s", err.message);
+}
+
+static bool has_word(const struct machine *machine, const char *word)
+{
+	cleanup_free char *line = xasprintf(" %s ", machine->command_line);
+	cleanup_free char *wanted = xasprintf(" %s ", word);
+
+	return strstr(line, wanted) != NULL;
+}
+
+static void defaults(void **state)
+{
+	cleanup_machine struct machine machine = { 0 };
+	cleanup_plan struct plan plan = { 0 };
+
+	(void)state;
+	with(&machine, &plan, (const char *[]){ "--engine=qemu", NULL });
+	assert_int_equal(machine.vcpu, 2);
+	assert_int_equal(machine.mem, 4096);
+	assert_true(machine.network && machine.framed);
+	assert_int_equal(machine.overlay, 0);
+	assert_true(has_word(&machine, "root=/dev/vda"));
+	assert_true(has_word(&machine, "sci_channel=port"));
+	assert_true(has_word(&machine, "hostname=tool"));
+	assert_false(has_word(&machine, "sci_resume=1"));
+}
+
+static void settings(void **state)
+{
+	cleanup_machine struct machine machine = { 0 };
+	cleanup_plan struct plan plan = { 0 };
+
+	(void)state;
+	with(&machine, &plan,
+	     (const char *[]){ "--engine=firecracker", "--vcpu=4", "--mem=512",
+			       "--overlay-size=20GiB", "--no-net", "--boot-arg=ip=dhcp",
+			       "--boot-arg=acpi=off", "--boot-arg=reboot=x",
+			       "--include-tar=/a b.tar", NULL });
+	assert_int_equal(machine.vcpu, 4);
+	assert_int_equal(machine.overlay, 20ULL << 30);
+	assert_int_equal(machine.engine, VM_FIRECRACKER);
+	assert_string_equal(machine.includes.v[0], "tar:/a b.tar");
+	assert_true(has_word(&machine, "acpi=off"));
+	assert_true(has_word(&machine, "overlay_root=/dev/vdb"));
+	assert_true(has_word(&machine, "sci_channel=vsock"));
+	assert_true(has_word(&machine, "reboot=x"));
+	assert_false(has_word(&machine, "reboot=k"));
+	assert_false(has_word(&machine, "ip=dhcp"));
+}
+
+static void qemu_words(void **state)
+{
+	cleanup_machine struct machine machine = { 0 };
+	cleanup_plan struct plan plan = { 0 };
+
+	(void)state;
+	with(&machine, &plan,
+	     (const char *[]){ "--engine=qemu", "--boot-arg=ip=dhcp", "--boot-arg=acpi=off",
+			       NULL });
+	assert_false(has_word(&machine, "acpi=off"));
+	assert_false(has_word(&machine, "ip=dhcp"));
+	assert_non_null(strstr(machine.command_line, "ip=10.0.2.15::10.0.2.2:"));
+}
+
+static void refused(const char *option, const char *why)
+{
+	cleanup_machine struct machine machine = { 0 };
+	cleanup_plan struct plan plan = { 0 };
+	cleanup_error struct error err = { 0 };
+
+	base_plan(&plan);
+	strv_push(&plan.options, "--engine=qemu");
+	strv_push(&plan.options, option);
+	assert_int_equal(machine_read(&machine, &plan, &err), -1);
+	if (!strstr(err.message, why))
+		fail_msg("'%s' does not say '%s'", err.message, why);
+}
+
+static void refusals(void **state)
+{
+	cleanup_free char *longer = xmalloc(3000);
+
+	(void)state;
+	refused("--vcpu=0", "out of range");
+	refused("--vcpu=33", "out of range");
+	refused("--vcpu=two", "not a number");
+	refused("--mem=-5", "not a number");
+	refused("--mem=31", "out of range");
+	refused("--overlay-size=1", "no size");
+	refused("--overlay-size=huge", "no size");
+	refused("--engine=xen", "must be auto");
+	refused("--what", "unknown option");
+	refused("--kernel=/does/not/exist", "cannot read");
+	refused("--initrd=/does/not/exist", "cannot read");
+	refused("--snapshot", "needs Firecracker");
+	refused("--boot-arg=\303\251", "printable ASCII");
+	refused("--boot-arg=a\nb", "printable ASCII");
+	memset(longer, 'x', 2999);
+	memcpy(longer, "--boot-arg=", 11);
+	longer[2999] = '\0';
+	refused(longer, "2047 are the limit");
+}
+
+static void no_files(void **state)
+{
+	cleanup_machine struct machine machine = { 0 };
+	cleanup_plan struct plan plan = { .flake = xstrdup("f"), .image = xstrdup("box") };
+	cleanup_error struct error err = { 0 };
+
+	(void)state;
+	assert_int_equal(machine_read(&machine, &plan, &err), -1);
+	assert_string_equal(err.message, "flake 'f' has no kernel image");
+}
+
+static void firecracker_config(void **state)
+{
+	cleanup_machine struct machine machine = { 0 };
+	cleanup_plan struct plan plan = { 0 };
+	cleanup_free char *mac = machine_mac("tool"), *text = NULL, *again = machine_mac("tool");
+	cleanup_node struct node *config = NULL;
+	const struct node *drives;
+
+	(void)state;
+	with(&machine, &plan,
+	     (const char *[]){ "--engine=firecracker", "--overlay-size=1GiB", "--tap=tap-x",
+			       NULL });
+	text = machine_config(&machine, mac);
+	assert_null(strchr(text, '\n'));
+	config = doc_parse(text, strlen(text), "config", NULL);
+	assert_non_null(config);
+	drives = doc_get(config, "drives");
+	assert_int_equal(drives->n, 2);
+	assert_string_equal(doc_get(drives->items[1], "path_on_host")->value, VM_OVERLAY);
+	assert_string_equal(doc_get(drives->items[1], "cache_type")->value, "Unsafe");
+	assert_true(doc_get(drives->items[0], "is_read_only")->plain);
+	assert_string_equal(
+		doc_get(doc_get(config, "network-interfaces")->items[0], "host_dev_name")->value,
+		"tap-x");
+	assert_string_equal(mac, again);
+	assert_int_equal(strlen(mac), 17);
+	assert_true(str_starts(mac, "02:"));
+}
+
+static size_t find(const struct strv *argv, const char *text)
+{
+	for (size_t i = 0; i < argv->n; i++)
+		if (strstr(argv->v[i], text))
+			return i;
+	return SIZE_MAX;
+}
+
+static void qemu_argv(void **state)
+{
+	cleanup_machine struct machine machine = { 0 };
+	cleanup_plan struct plan plan = { 0 };
+	cleanup_strv struct strv argv = { 0 };
+
+	(void)state;
+	file("roo,t", "", 0644);
+	base_plan(&plan);
+	strv_pushf(&plan.options, "--rootfs=%s/roo,t", dir);
+	strv_push(&plan.options, "--engine=qemu");
+	strv_push(&plan.options, "--overlay-size=1GiB");
+	strv_push(&plan.options, "--no-net");
+	assert_int_equal(machine_read(&machine, &plan, NULL), 0);
+	machine.framed = true;
+	machine_argv(&machine, "02:00:00:00:00:01", &argv);
+	assert_string_equal(argv.v[0], VM_QEMU_PROGRAM);
+	assert_true(find(&argv, "/roo,,t,") < find(&argv, "file=" VM_OVERLAY));
+	assert_true(find(&argv, "fd=5") != SIZE_MAX);
+	assert_true(find(&argv, "-netdev") == SIZE_MAX);
+	assert_true(find(&argv, "werror=report") != SIZE_MAX);
+}
+
+static void taps(void **state)
+{
+	cleanup_free char *first = machine_tap("tool"), *second = machine_tap("elevenbytes"),
+			  *third = machine_tap("twelve-bytes"), *fourth = machine_tap("a b");
+
+	(void)state;
+	assert_string_equal(first, "tap-tool");
+	assert_string_equal(second, "tap-elevenbytes");
+	assert_int_equal(strlen(third), 15);
+	assert_int_equal(strlen(fourth), 15);
+	assert_string_not_equal(third, fourth);
+}
+
+static void template_names(void **state)
+{
+	cleanup_strv struct strv none = { 0 }, one = { 0 };
+	cleanup_free char *a = vm_template_name("tool", 4096, &none);
+	cleanup_free char *b = vm_template_name("tool", 8192, &none), *c = NULL;
+
+	(void)state;
+	strv_push(&one, "tar:/x");
+	c = vm_template_name("tool", 4096, &one);
+	assert_int_equal(strlen(a), strlen("tool-0123456789abcdef.ext4"));
+	assert_string_not_equal(a, b);
+	assert_string_not_equal(a, c);
+}
+
+// A copy has what the template has, and its holes stay holes.
+static void overlays(void **state)
+{
+	cleanup_machine struct machine machine = { .overlay = 64 << 20 };
+	cleanup_plan struct plan plan = { .flake = xstrdup("tool") };
+	cleanup_strv struct strv none = { 0 };
+	cleanup_free char *name = vm_template_name("tool", machine.overlay, &none);
+	cleanup_free char *storage = NULL, *path = NULL, *kept = NULL;
+	cleanup_fd int place = -1, fd = -1, template = -1;
+	char text[5] = "";
+	struct stat st;
+
+	(void)state;
+	// Only root's storage is below FLAKE_ROOT.
+	if (geteuid() != 0)
+		skip();
+	place = vm_storage(&storage, NULL);
+	assert_true(place >= 0);
+	assert_false(vm_template_exists(&plan, &machine));
+	path = xasprintf("%s/%s", storage, name);
+	template = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	assert_int_equal(ftruncate(template, (off_t)machine.overlay), 0);
+	assert_int_equal(pwrite(template, "data", 4, 33 << 20), 4);
+	assert_true(vm_template_exists(&plan, &machine));
+	fd = vm_overlay(&plan, &machine, "tool", NULL);
+	assert_true(fd >= 0);
+	assert_int_equal(pread(fd, text, 4, 33 << 20), 4);
+	assert_string_equal(text, "data");
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(st.st_size, machine.overlay);
+	assert_true(st.st_blocks < 2048);
+	assert_int_equal(st.st_nlink, 0);
+	machine.stays = true;
+	close(fd);
+	fd = vm_overlay(&plan, &machine, "tool", NULL);
+	kept = xasprintf("%s/tool.overlay", storage);
+	assert_int_equal(access(kept, F_OK), 0);
+	vm_overlay_remove("tool");
+	assert_int_equal(access(kept, F_OK), -1);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(defaults),	  cmocka_unit_test(settings),
+		cmocka_unit_test(qemu_words),	  cmocka_unit_test(refusals),
+		cmocka_unit_test(no_files),	  cmocka_unit_test(firecracker_config),
+		cmocka_unit_test(qemu_argv),	  cmocka_unit_test(taps),
+		cmocka_unit_test(template_names), cmocka_unit_test(overlays),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, clear);
+}
