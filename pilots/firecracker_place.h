@@ -39,6 +39,8 @@ int vm_stay(const struct plan *plan, const struct machine *machine, struct vm_pl
 	    struct error *err);
 // A connection to the instance's guest.
 int vm_connect(const char *socket, struct error *err);
+// The same, of which the guest's first word has arrived.
+int vm_call(const char *socket, struct error *err);
 // Ends the instance of that key, cleanly if it can be; forgets it.
 int vm_stop(int state, const char *key, struct error *err);
 // The same for who has the instance's lock.
