@@ -12,7 +12,7 @@
 #ifdef __aarch64__
 #define VM_CPU "max"
 #else
-#define VM_CPU "max,la57=off"
+#define VM_CPU "max,la57=off,erms=off,fsrm=off"
 #endif
 
 enum { TAP_NAME_MAX = 15 }; // IFNAMSIZ - 1
@@ -171,7 +171,7 @@ static void qemu_machine(const struct machine *machine, struct strv *argv)
 	strv_push(argv, "-accel");
 	strv_push(argv, machine->kvm ? "kvm" : "tcg");
 	strv_push(argv, "-cpu");
-	// Five levels of page tables only cost time.
+	// Emulated, five levels of page tables and string moves "made fast" are slow.
 	strv_push(argv, machine->kvm ? "host" : VM_CPU);
 	strv_push(argv, "-smp");
 	strv_pushf(argv, "%u", machine->vcpu);

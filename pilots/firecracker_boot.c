@@ -88,6 +88,7 @@ static void add_clock(struct strv *words)
 
 	if (rate && !has(words, "tsc_early_khz"))
 		strv_pushf(words, "tsc_early_khz=%lu", rate);
+	add_default(words, "tsc=reliable");
 	add_default(words, "no_timer_check");
 #else
 	(void)words;

@@ -3,6 +3,7 @@
 local archive = require "flake.archive"
 local digest = require "flake.digest"
 local fs = require "flake.fs"
+local loader = require "flake.loader"
 local vm = require "flake.vm"
 local vm_store = require "flake.vm_store"
 local yaml = require "flake.yaml"
@@ -42,6 +43,9 @@ end
 
 --- Checks an unpacked bundle. Returns true, or nil, message, code.
 function M.check(bundle, file, dir)
+  if not loader.find("runtimes", "firecracker") then
+    return nil, ("%s is of a VM flake: install firecracker-pilot first"):format(file), "ENOENT"
+  end
   local ok, why = vm.check_name(bundle.image)
   if not ok then
     return nil, ("%s: the name of its image %s"):format(file, why), "EARCHIVE"

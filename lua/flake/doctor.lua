@@ -14,6 +14,7 @@ local own = require "flake.own"
 local pilot = require "flake.pilot"
 local registry = require "flake.registry"
 local state = require "flake.doctor.state"
+local vms = require "flake.doctor.vms"
 
 local M = {}
 
@@ -87,6 +88,7 @@ local function check_definition(add, name, scope)
       "a misspelling? it has no effect")
   end
   if flake.engine == "podman" then images.check_parts(add, flake) end
+  if flake.engine == "firecracker" then vms.check_flake(add, flake) end
   if scope.user then check_own(add, flake) end
 end
 
@@ -171,6 +173,17 @@ local function all_names()
   return names
 end
 
+-- The names under which the core keeps what belongs to flakes.
+local function state_names()
+  local names = {}
+  for _, scope in ipairs(scopes_of({})) do
+    for _, row in ipairs(registry.list(scope) or {}) do
+      names[(scope.user and "~" or "") .. row.name] = true
+    end
+  end
+  return names
+end
+
 --- All findings of the host and all flakes, or of one flake only. opts: {user=own flakes only}
 -- Returns an array of findings, or nil, message, code if there is no such flake.
 function M.examine(name, opts)
@@ -182,7 +195,8 @@ function M.examine(name, opts)
   host.cgroups(add)
   limits.low(add)
   limits.containers(add)
-  host.kvm(add)
+  vms.kvm(add)
+  vms.check_tools(add)
   check_overrides(add)
   for _, scope in ipairs(scopes) do
     local rows, problem = registry.list(scope)
@@ -191,6 +205,7 @@ function M.examine(name, opts)
     check_orphans(add, scope)
   end
   images.check_composed(add, all_names())
+  vms.check_disks(add, state_names())
   return findings
 end
 

@@ -97,11 +97,12 @@ function M.grow(image, by)
 end
 
 --- Makes a file system of `size` bytes in a new file. opts: {tree=directory that goes in,
--- inodes=at least so many}
+-- inodes=at least so many, block=size of blocks}
 function M.make(image, size, opts)
   local argv = { "mke2fs", "-q", "-F", "-t", "ext4", "-m", "0", "-O", "^has_journal", "-E",
     "lazy_itable_init=1,root_owner=0:0" }
   local function add(...) table.move({ ... }, 1, select("#", ...), #argv + 1, argv) end
+  if opts.block then add("-b", tostring(opts.block)) end
   if opts.inodes and opts.inodes > size // 16384 then add("-N", tostring(opts.inodes)) end
   if opts.tree then add("-d", opts.tree) end
   add(image, ("%dk"):format(size // 1024))

@@ -32,6 +32,14 @@ function M.check_user(opts)
   return registry.dir(opts)
 end
 
+--- A driver can take away what its own flakes have besides the definition, and no other.
+-- flake: as registry.find gives it, or nil. Returns true, or nil, message, "EUSAGE".
+function M.check_engine(flake, engine)
+  if not flake or flake.engine == engine then return true end
+  return nil, ("flake '%s' is for engine '%s': flake-ctl %s remove --app %s"):format(flake.name,
+    flake.engine, flake.engine, flake.apps[1].path), "EUSAGE"
+end
+
 --- Warns of commands of a user's own flake that the shell will not find.
 function M.warn_path(opts, paths, ctx)
   for _, path in ipairs(opts.user and paths or {}) do

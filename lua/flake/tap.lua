@@ -16,9 +16,12 @@ function M.name(name)
   return "tap-" .. digest.sha256(name):sub(1, 11)
 end
 
+local function literal(text) return (text:gsub("[^%w]", "%%%0")) end
+
 --- Is it there?
 function M.is_there(name)
-  return fs.lstat("/sys/class/net/" .. name) ~= nil
+  -- Not /sys/class/net: that is of the network namespace in which it was mounted.
+  return ("\n" .. (fs.read("/proc/net/dev") or "")):find("\n *" .. literal(name) .. ":") ~= nil
 end
 
 --- The command lines that make it, for people.

@@ -62,12 +62,28 @@ static char *parameters(const struct params *params, const char *name)
 	return text;
 }
 
+// The kernel writes names with underscores only.
+static bool is_loaded(const char *name)
+{
+	char path[256];
+	int start = snprintf(path, sizeof(path), "/sys/module/");
+
+	snprintf(path + start, sizeof(path) - (size_t)start, "%s", name);
+	for (char *p = path + start; *p; p++)
+		if (*p == '-')
+			*p = '_';
+	return access(path, F_OK) == 0;
+}
+
 static void load_file(const struct params *params, const char *path, const char *name)
 {
-	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
 	cleanup_free char *text = parameters(params, name);
+	cleanup_fd int fd = -1;
 	int flags = str_ends(path, ".ko") ? 0 : MODULE_INIT_COMPRESSED_FILE;
 
+	if (is_loaded(name))
+		return;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || (syscall(SYS_finit_module, fd, text, flags) < 0 && errno != EEXIST))
 		say("cannot load %s: %s", path, strerror(errno));
 	trace(name);
@@ -136,14 +152,6 @@ static char *needs(const char *path)
 	return copy;
 }
 
-static bool is_loaded(const char *name)
-{
-	char path[256];
-
-	snprintf(path, sizeof(path), "/sys/module/%s", name);
-	return access(path, F_OK) == 0;
-}
-
 static void load_found(const struct params *params, const char *dir, const char *name, int depth)
 {
 	cleanup_free char *path = depth < DEPTH ? find_file(dir, name, 0) : NULL;
@@ -151,7 +159,7 @@ static void load_found(const struct params *params, const char *dir, const char 
 	char *rest = list, *need;
 
 	while ((need = strsep(&rest, ",")))
-		if (*need && !is_loaded(need))
+		if (*need)
 			load_found(params, dir, need, depth + 1);
 	if (path)
 		load_file(params, path, name);

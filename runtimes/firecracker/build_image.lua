@@ -56,7 +56,7 @@ local function make_rootfs(opts, job)
   fs.unlink(tar)
   size, inodes, code = size_for(entries, opts.bytes)
   if not size then return nil, inodes, code end
-  ok, message, code = e2fs.make(rootfs, size, { tree = dir, inodes = inodes })
+  ok, message, code = e2fs.make(rootfs, size, { tree = dir, inodes = inodes, block = 4096 })
   fs.remove_tree(dir)
   if ok then ok, message, code = tree.settle(rootfs, entries) end
   if ok then ok, message, code = sci.put(rootfs, job.sci) end

@@ -3,7 +3,7 @@
 -- none.
 local registry = require "flake.registry"
 local vm = require "flake.vm"
-local instances = require "shipped.runtimes.firecracker.instances"
+local vm_disks = require "flake.vm_disks"
 local template = require "shipped.runtimes.firecracker.template"
 
 --- flake-ctl firecracker compose
@@ -24,6 +24,6 @@ return function(opts)
   ok, message, code = template.ensure(job, opts.force)
   if not ok then return nil, message, code end
   local dir, name = template.place(job)
-  instances.sweep(dir, flake.state_name, { template = true }, name)
+  vm_disks.sweep(dir, flake.state_name, { template = true }, name)
   return 0
 end

@@ -26,7 +26,8 @@ end
 -- opts: of register, with host; old: the flake that is replaced, or nil.
 function M.plan(opts, name, old)
   if not is_wanted(opts) then return nil end
-  local link = { name = tap.name((opts.user and "~" or "") .. name), owner = owner_of(opts) }
+  local link = { name = tap.name((opts.user and "~" or "") .. name), owner = owner_of(opts),
+    run_as = opts.run_as }
   if opts.root then return link end
   local there = tap.is_there(link.name)
   link.make = not there and fs.geteuid() == 0
@@ -45,6 +46,15 @@ function M.make(link)
   if not link or not link.make then return true end
   local ok, message, code = tap.make(link.name, link.owner)
   link.done = ok
+  return ok, message, code
+end
+
+--- The device of a flake that was replaced, and whose VMs have ended, may be another user's.
+-- old: that flake. Returns true, or nil, message, code.
+function M.renew(link, old)
+  if not link or not link.made or link.done or old.user == link.run_as then return true end
+  local ok, message, code = tap.drop(link.name)
+  if ok then ok, message, code = tap.make(link.name, link.owner) end
   return ok, message, code
 end
 

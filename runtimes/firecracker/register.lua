@@ -96,6 +96,21 @@ local function check(opts)
   return ok, message, code
 end
 
+-- Directories that our init gives each VM anew (those of older tools have no own /run and /tmp).
+local HIDDEN = { "/proc", "/sys", "/dev", "/run", "/tmp" }
+
+local function check_includes(opts, image)
+  for _, path in ipairs(opts.include_path) do
+    for _, dir in ipairs(image.channel and HIDDEN or {}) do
+      if (path .. "/"):sub(1, #dir + 1) == dir .. "/" then
+        return nil, ("--include-path '%s' would not be seen: %s is new in each VM")
+          :format(path, dir), "EUSAGE"
+      end
+    end
+  end
+  return true
+end
+
 -- What saving a booted VM takes. Returns true, or nil, message, code.
 local function check_snapshot(opts, image)
   local why
@@ -140,6 +155,8 @@ end
 -- Writes the definition and makes all that goes with it. Returns true, or nil, message, code.
 local function register(opts, ctx, name, image)
   local old = registry.find(name, opts)
+  local ok, message, code = registering.check_engine(old, "firecracker")
+  if not ok then return nil, message, code end
   local link = network.plan(opts, name, old)
   local disk = disk_of(opts, name, image)
   opts.link = link
@@ -147,10 +164,10 @@ local function register(opts, ctx, name, image)
     apps = { { path = opts.app, target = opts.target or opts.app } } }
   def.doc = definition(opts, image, link)
   local function warn(text) ctx.err:write("flake-ctl: warning: ", text, "\n") end
-  local ok, message, code = registry.register(def, { root = opts.root, user = opts.user,
+  ok, message, code = registry.register(def, { root = opts.root, user = opts.user,
     force = opts.force, pilot = ctx.info.bindir .. "/firecracker-pilot", warn = warn,
     prepare = function() return prepare(opts, disk, link) end })
-  if ok then ok, message, code = finish(opts, name, old, disk, warn) end
+  if ok then ok, message, code = finish(opts, name, old, { disk = disk, link = link }, warn) end
   if not ok then
     network.undo(link)
     if disk and not old then template.drop(disk) end
@@ -172,7 +189,8 @@ return function(opts, ctx)
   local image
   if ok then image, message, code = find_image(opts) end
   if not image then return nil, message, code end
-  ok, message, code = check_host(opts, image)
+  ok, message, code = check_includes(opts, image)
+  if ok then ok, message, code = check_host(opts, image) end
   if not ok then return nil, message, code end
   ok, message, code = register(opts, ctx, opts.name or base(opts.app), image)
   if not ok then return nil, message, code, registering.hint(opts, code) end

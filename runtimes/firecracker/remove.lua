@@ -2,9 +2,11 @@
 -- flake-ctl firecracker remove: one flake, or an image with all its flakes.
 local base = require("flake.text").base
 local fs = require "flake.fs"
+local registering = require "flake.registering"
 local registry = require "flake.registry"
 local tap = require "flake.tap"
 local vm = require "flake.vm"
+local vm_disks = require "flake.vm_disks"
 local instances = require "shipped.runtimes.firecracker.instances"
 local network = require "shipped.runtimes.firecracker.network"
 
@@ -21,7 +23,7 @@ end
 
 -- What belongs to the flake alone. That something of it stays is no reason for the flake to stay.
 local function drop_rest(flake, warn)
-  instances.drop_disks(flake)
+  vm_disks.drop(flake)
   local made = network.made_by(flake)
   if not made then return end
   local ok, message = tap.drop(made)
@@ -46,11 +48,8 @@ end
 
 local function remove_app(opts, ctx)
   local name = base(opts.app)
-  local flake = registry.find(name, opts)
-  if flake and flake.engine ~= "firecracker" then
-    return nil, ("flake '%s' is for engine '%s'"):format(flake.name, flake.engine), "EUSAGE"
-  end
-  local ok, message, code = remove_flake(name, opts, ctx)
+  local ok, message, code = registering.check_engine(registry.find(name, opts), "firecracker")
+  if ok then ok, message, code = remove_flake(name, opts, ctx) end
   if not ok then return nil, message, code end
   return 0
 end

@@ -13,7 +13,7 @@ local tree = require "shipped.runtimes.firecracker.tree"
 
 local M = {}
 
-local UPPER = "rootfs_upper"
+local UPPER, PREFIX = "rootfs_upper", ".compose"
 
 -- The archive of one include. Returns its path, or nil, message, code.
 local function archive_of(include, temp)
@@ -43,7 +43,7 @@ end
 
 local function make(job, target)
   local dir = target:match("^(.*)/")
-  local temp <close>, why, reason = fs.temp_dir { dir = dir, prefix = ".compose" }
+  local temp <close>, why, reason = fs.temp_dir { dir = dir, prefix = PREFIX }
   if not temp then return nil, why, reason end
   local root, file = temp:path() .. "/root", temp:path() .. "/disk"
   assert(fs.mkdir_p(root .. "/" .. UPPER))
@@ -73,12 +73,20 @@ function M.place(job)
   return dir, pilot.vm_template(job.state_name, job.size, job.includes)
 end
 
+-- Under the lock nobody else's is in use.
+local function sweep(dir)
+  for _, name in ipairs(fs.list(dir) or {}) do
+    if name:sub(1, #PREFIX) == PREFIX then fs.remove_tree(dir .. "/" .. name) end
+  end
+end
+
 --- Makes the template where it is missing, or anew. Returns true, or nil, message, code.
 function M.ensure(job, anew)
   local dir, name, code = M.place(job)
   if not dir then return nil, name, code end
   local held <close>, why, problem = locks.wait(dir .. "/.lock")
   if not held then return nil, why, problem end
+  sweep(dir)
   if not anew and fs.stat(dir .. "/" .. name) then return true end
   return make(job, dir .. "/" .. name)
 end

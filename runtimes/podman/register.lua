@@ -153,7 +153,8 @@ return function(opts, ctx)
   for i, path in ipairs(opts.app) do apps[i] = { path = path, target = opts.target or path } end
   local name = opts.name or base(opts.app[1])
   local old = registry.find(name, opts)
-  ok, message, code = register(opts, ctx, name, apps)
+  ok, message, code = registering.check_engine(old, "podman")
+  if ok then ok, message, code = register(opts, ctx, name, apps) end
   if not ok then
     return nil, message, code, registering.hint(opts, code)
   end

@@ -5,6 +5,7 @@ local instances = require "shipped.runtimes.podman.instances"
 local pilot = require "flake.pilot"
 local podman = require "flake.podman"
 local references = require "flake.references"
+local registering = require "flake.registering"
 local registry = require "flake.registry"
 local store = require "flake.store"
 local base = require("flake.text").base
@@ -76,7 +77,9 @@ local function remove_flake(name, opts, ctx, after)
 end
 
 local function remove_app(opts, ctx)
-  local ok, message, code = remove_flake(base(opts.app), opts, ctx)
+  local name = base(opts.app)
+  local ok, message, code = registering.check_engine(registry.find(name, opts), "podman")
+  if ok then ok, message, code = remove_flake(name, opts, ctx) end
   if not ok then return nil, message, code end
   return 0
 end

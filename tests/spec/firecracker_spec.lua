@@ -138,6 +138,7 @@ describe("flake-ctl firecracker", function()
     end)
 
     it("makes paths of includes absolute and puts the files into the template", function()
+      fs.unlink(images .. "/leap/channel") -- the place is below /tmp
       place:put("/host/tmp/note", "hello")
       local code, _, err = register("--overlay-size", "20MiB", "--include-path",
         place.root .. "/host/../host/tmp")
@@ -156,7 +157,37 @@ describe("flake-ctl firecracker", function()
         :match("hello")))
     end)
 
+    it("refuses includes that nobody would see", function()
+      local code, _, err = register("--overlay-size", "1g", "--include-path", place.root)
+      assert.are.equal(2, code)
+      assert.matches("would not be seen: /tmp is new in each VM", err)
+    end)
+
+    it("puts includes where the image's links lead; its directories stay as they are", function()
+      local root = place.root .. "/lower"
+      assert(fs.mkdir_p(root .. "/usr/lib"))
+      assert(fs.mkdir_p(root .. "/var"))
+      assert(fs.mkdir(root .. "/srv", 449)) -- 0701
+      assert(fs.symlink("usr/lib", root .. "/lib"))
+      assert(fs.symlink("/var", root .. "/usr/lib/state"))
+      fs.unlink(images .. "/leap/rootfs")
+      assert(e2fs.make(images .. "/leap/rootfs", 4 << 20, { tree = root }))
+      place:put("/inc/lib/state/x", "x")
+      place:put("/inc/srv/y", "y")
+      local archive = require "flake.archive"
+      assert(archive.create(place.root .. "/inc.tar", place.root .. "/inc"))
+      assert(archive.to_tar(place.root .. "/inc.tar", place.root .. "/inc2.tar", { "srv" }))
+      local code, _, err = register("--overlay-size", "20MiB", "--include-tar",
+        place.root .. "/inc2.tar")
+      assert.are.equal(0, code, err)
+      local files = assert(e2fs.walk(storage .. "/" .. templates()[1]))
+      assert.is_nil(files["rootfs_upper/lib"])
+      assert.is_truthy(files["rootfs_upper/var/x"])
+      assert.are.equal(16384 + 449, files["rootfs_upper/srv"].mode)
+    end)
+
     it("says aloud what does not fit, and leaves nothing", function()
+      fs.unlink(images .. "/leap/channel")
       place:put("/host/big", ("x"):rep(3 << 20))
       local code, _, err = register("--overlay-size", "1MiB", "--include-path",
         place.root .. "/host/big")
@@ -248,6 +279,60 @@ describe("flake-ctl firecracker", function()
     end)
   end)
 
+  describe("doctor", function()
+    local function doctor(...)
+      local _, out = place:ctl("doctor", ...)
+      return out
+    end
+
+    before_each(function()
+      image("leap")
+      place:put("/usr/bin/firecracker-pilot", "")
+      assert.are.equal(0, (register("--overlay-size", "1g")))
+    end)
+
+    it("finds nothing wrong with a VM flake that is whole", function()
+      assert.are.equal("all is well\n", doctor("mybash"))
+    end)
+
+    it("says what a VM flake lacks", function()
+      fs.unlink(storage .. "/" .. templates()[1])
+      fs.unlink(images .. "/leap/kernel")
+      local out = doctor("mybash")
+      assert.matches("its kernel is missing: " .. images .. "/leap/kernel", out, 1, true)
+      assert.matches("remedy: flake-ctl firecracker pull --name leap", out, 1, true)
+      assert.matches("remedy: flake-ctl firecracker compose mybash\n", out, 1, true)
+    end)
+
+    it("says what the engine lacks", function()
+      place:ctl("firecracker", "register", "--vm", "leap", "--app", "/usr/bin/mybash", "--force")
+      assert.matches("network device tap%-mybash is missing\n.*ip tuntap add", doctor("mybash"))
+      fs.unlink(place.bin .. "/firecracker")
+      fs.unlink(place.bin .. "/qemu-system-" .. vm.machine())
+      local path = process.getenv("PATH")
+      process.setenv("PATH", place.bin)
+      local out = doctor("mybash")
+      process.setenv("PATH", path)
+      assert.matches("qemu-system-" .. vm.machine() .. " is not installed", out, 1, true)
+    end)
+
+    it("finds disks of flakes that are gone, and KVM that is not", function()
+      state.kvm, state.why = false, "guests hang"
+      place:put("/var/lib/firecracker/storage/gone.overlay", "")
+      place:put("/var/lib/firecracker/storage/mybash.overlay", "")
+      place:stand_in("podman")
+      local out = doctor()
+      assert.matches("no flake for the disk " .. storage .. "/gone.overlay\n  remedy: rm ", out, 1,
+        true)
+      assert.is_nil(out:find("mybash.overlay", 1, true))
+      if fs.access("/dev/kvm", "rw") then
+        assert.matches("KVM does not work here: guests hang", out, 1, true)
+      else
+        assert.matches("/dev/kvm", out, 1, true)
+      end
+    end)
+  end)
+
   it("names network devices so that the kernel takes them", function()
     assert.are.equal("tap-abcdefghijk", tap.name("abcdefghijk"))
     local long = tap.name("abcdefghijkl")
@@ -278,6 +363,23 @@ describe("flake-ctl firecracker", function()
       assert.matches("mybash +firecracker +/usr/bin/mybash", select(2, place:ctl("list")))
       local _, out = place:run("flake-ctl-firecracker", "about")
       assert.are.equal("Manage firecracker micro vm flakes;ENGINE\n", out)
+    end)
+
+    it("flakes of other engines are left to their drivers", function()
+      place:stand_in("podman")
+      local function podman(verb, ...)
+        return place:ctl("podman", verb, "--force", "--app", "/usr/bin/mybash", ...)
+      end
+      local code, _, err = podman("remove")
+      assert.are.equal(2, code)
+      assert.matches("flake%-ctl firecracker remove %-%-app /usr/bin/mybash", err)
+      assert.are.equal(2, (podman("register", "--container", "img")))
+      assert.are.equal(0, (place:ctl("firecracker", "remove", "--app", "/usr/bin/mybash")))
+      assert.are.equal(0, (podman("register", "--container", "img")))
+      code, _, err = register("--force")
+      assert.are.equal(2, code)
+      assert.matches("flake%-ctl podman remove", err)
+      assert.are.equal(2, (place:ctl("firecracker", "remove", "--app", "/usr/bin/mybash")))
     end)
 
     it("show and stop know the VMs that run", function()
@@ -330,6 +432,7 @@ describe("flake-ctl firecracker", function()
     end)
 
     it("export and import carry all of it to another host", function()
+      fs.unlink(images .. "/leap/channel")
       place:put("/host/file", "included")
       assert.are.equal(0, (register("--force", "--overlay-size", "20MiB", "--include-path",
         place.root .. "/host/file")))
@@ -343,7 +446,7 @@ describe("flake-ctl firecracker", function()
       code, _, err = place:ctl("import", file)
       assert.are.equal(0, code, err)
       assert.are.equal("rootfs", fs.read(images .. "/leap/rootfs"))
-      assert.are.equal("1\n", fs.read(images .. "/leap/channel"))
+      assert.is_nil(fs.stat(images .. "/leap/channel"))
       local params = vm.params(assert(pilot.load("mybash")))
       assert.are.equal("3", params.vcpu)
       assert.are.equal(images .. "/leap/rootfs", params.rootfs)

@@ -47,15 +47,6 @@ function M.cgroups(add)
   end
 end
 
-function M.kvm(add)
-  if not fs.stat("/dev/kvm") then
-    add("warning", "/dev/kvm is missing: VM flakes would be emulated, slowly",
-      "enable virtualisation, load kvm_intel or kvm_amd")
-  elseif not fs.access("/dev/kvm", "rw") then
-    add("warning", "you may not use /dev/kvm", "join the group kvm")
-  end
-end
-
 -- Ranges of a file: {{owner=, first=, count=}, …}.
 local function ranges_of(file)
   local ranges = {}
