@@ -160,5 +160,12 @@ int session_run(const struct plan *plan, const struct vm_link *to, struct error 
 
 // --- VMs that stay ---
 
+// Says when a VM is to end although nobody stopped it: fd can be read, and ended(data) agrees.
+struct vm_notice {
+	int fd;
+	bool (*ended)(void *data);
+	void *data;
+};
+
 // Serves a VM's channel (said hello, nothing more) to many callers until the VM ends.
-void switch_run(struct vm *vm, int channel, int listener);
+void switch_run(struct vm *vm, int channel, int listener, struct vm_notice *notice);

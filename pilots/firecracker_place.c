@@ -183,6 +183,26 @@ int vm_connect(const char *path, struct error *err)
 	return steal_fd(&fd);
 }
 
+// Who serves it says hello at once; one whose VM has just died closes the stream.
+static int wait_for_word(int fd, struct error *err)
+{
+	struct pollfd ready = { .fd = fd, .events = POLLIN };
+	char byte;
+
+	while (poll(&ready, 1, -1) < 0 && errno == EINTR)
+		;
+	return recv(fd, &byte, 1, MSG_PEEK) == 1
+		       ? 0
+		       : error_set(err, ECONNREFUSED, "cannot reach the guest");
+}
+
+int vm_call(const char *path, struct error *err)
+{
+	cleanup_fd int fd = vm_connect(path, err);
+
+	return fd < 0 || wait_for_word(fd, err) < 0 ? -1 : steal_fd(&fd);
+}
+
 int vm_memory_with(const char *text, struct error *err)
 {
 	cleanup_fd int fd = memfd_create("machine", MFD_CLOEXEC);

@@ -45,6 +45,8 @@ int vm_dial(const char *dir, const char *name, struct error *err);
 int vm_ask_for_port(int fd, int ms, struct error *err);
 // A connection to the instance's guest.
 int vm_connect(const char *socket, struct error *err);
+// The same, of which the guest's first word has arrived.
+int vm_call(const char *socket, struct error *err);
 // Ends the instance of that key, cleanly if it can be; forgets it.
 int vm_stop(int state, const char *key, struct error *err);
 // The same for who has the instance's lock.

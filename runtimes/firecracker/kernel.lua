@@ -39,6 +39,14 @@ local function magic_of(path)
   return f and f:read(4)
 end
 
+-- Does the file begin as kernels do? ELF, bzImage (x86), Image (arm64), EFI's (both, and zboot).
+local function is_kernel(path)
+  local f <close> = io.open(path, "rb")
+  local text = f and f:read(0x240) or ""
+  return text:sub(1, 4) == ELF or text:sub(1, 2) == "MZ" or text:sub(0x203, 0x206) == "HdrS"
+    or text:sub(0x39, 0x3c) == "ARM\x64"
+end
+
 -- Behind all but gzip's data is its size, in 4 bytes of which the decompressors know nothing.
 local function slice_of(header)
   local tail = header.magic:sub(1, 2) == "\x1f\x8b" and 0 or 4
@@ -56,8 +64,11 @@ function M.install(from, to)
     return fs.copy(from, to)
   end
   local size, message, code = archive.decompress(from, to, { max_size = 1 << 30 })
+  if not size then return nil, message, code end
   if size == 0 then return nil, from .. " is empty", "EIMAGE" end
-  return size and true, message, code
+  if is_kernel(to) then return true end
+  fs.unlink(to)
+  return nil, from .. " is no kernel", "EIMAGE"
 end
 
 --- The host's kernel: the one that runs, or the newest.
