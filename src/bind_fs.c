@@ -3,6 +3,8 @@
 #include "bind_fs.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <sys/stat.h>
 
 #include "fs.h"
@@ -186,6 +188,14 @@ static int l_rename(lua_State *L)
 	return bind_fs_result(L, rename(from, to), "rename", from);
 }
 
+static int l_exchange(lua_State *L)
+{
+	const char *a = luaL_checkstring(L, 1), *b = luaL_checkstring(L, 2);
+
+	return bind_fs_result(L, renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE), "exchange",
+			      a);
+}
+
 static int l_chmod(lua_State *L)
 {
 	const char *path = luaL_checkstring(L, 1);
@@ -236,6 +246,7 @@ int luaopen_flake_fs(lua_State *L)
 					      { "unlink", l_unlink },
 					      { "rmdir", l_rmdir },
 					      { "rename", l_rename },
+					      { "exchange", l_exchange },
 					      { "chmod", l_chmod },
 					      { "chown", l_chown },
 					      { NULL, NULL } };

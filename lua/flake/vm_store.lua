@@ -17,6 +17,11 @@ local function sweep(dir)
   end
 end
 
+local function exists(name)
+  return nil, ("image '%s' exists already"):format(name), "EEXIST",
+    "--force replaces it as soon as the new one is there"
+end
+
 --- Starts an image. opts: {name=, force=, root=, user=}
 -- Returns {dir=where its files go, temp=another empty directory, parts=of downloads}, which is to
 -- be closed (<close>); or nil, message, code.
@@ -26,11 +31,11 @@ function M.begin(opts)
   if dir then ok, message, code = fs.mkdir_p(dir) end
   if not ok then return nil, message, code end
   if fs.lstat(dir .. "/" .. opts.name) and not opts.force then
-    return nil, ("image '%s' exists already"):format(opts.name), "EEXIST",
-      "--force replaces it as soon as the new one is there"
+    return exists(opts.name)
   end
   sweep(dir)
-  local job = { images = dir, name = opts.name, parts = dir .. "/.parts" }
+  local job = { images = dir, name = opts.name, force = opts.force,
+    parts = dir .. "/.parts" }
   job.lock, message, code = fs.lock(dir .. "/.lock", { shared = true })
   if job.lock then job.holder, message, code = fs.temp_dir { dir = dir, prefix = PREFIX } end
   if not job.holder then return nil, message, code end
@@ -54,19 +59,29 @@ local function sync(dir)
   return fs.fsync(dir)
 end
 
+-- At no moment is there none, but where the file system cannot do that.
+local function replace(job, target)
+  if fs.exchange(job.dir, target) then return true end
+  local old = job.holder:path() .. "/old"
+  local ok, message, code = fs.rename(target, old)
+  if not ok then return nil, message, code end
+  ok, message, code = fs.rename(job.dir, target)
+  if not ok then fs.rename(old, target) end
+  return ok, message, code
+end
+
 --- All is there and good: the image gets its name. Returns true, or nil, message, code.
 function M.finish(job)
   local ok, message, code = sync(job.dir)
   if not ok then return nil, message, code end
-  local target, old = job.images .. "/" .. job.name, job.holder:path() .. "/old"
-  local there = fs.lstat(target)
-  if there then ok, message, code = fs.rename(target, old) end
-  if not ok then return nil, message, code end
+  local target = job.images .. "/" .. job.name
   ok, message, code = fs.rename(job.dir, target)
-  if not ok then
-    if there then fs.rename(old, target) end
-    return nil, message, code
+  if not ok and fs.lstat(target) then
+    -- Without --force there was none at the beginning: it is somebody else's.
+    if not job.force then return exists(job.name) end
+    ok, message, code = replace(job, target)
   end
+  if not ok then return nil, message, code end
   return fs.fsync(job.images)
 end
 

@@ -6,6 +6,7 @@ local e2fs = require "flake.e2fs"
 local fs = require "flake.fs"
 local process = require "flake.process"
 local Place = require "support.place"
+local vm_store = require "flake.vm_store"
 local vm_pilot = require "support.vm_pilot"
 
 local build = process.getenv("FLAKE_BUILD") or "build"
@@ -198,11 +199,33 @@ describe("images of VMs", function()
       assert.are.equal(".lock leap", left())
     end)
 
+    it("replaces no image that came meanwhile, unless forced", function()
+      local function make(force, text)
+        local job <close> = assert(vm_store.begin { name = "leap", root = place.root,
+          force = force })
+        place:put("/var/lib/firecracker/images/leap/rootfs", "another's")
+        assert(fs.write(job.dir .. "/rootfs", text))
+        return vm_store.finish(job)
+      end
+      local ok, message, code = make(nil, "mine")
+      assert.are.same({ nil, "image 'leap' exists already", "EEXIST" }, { ok, message, code })
+      assert.are.equal("another's", fs.read(images .. "/leap/rootfs"))
+      assert(make(true, "mine"))
+      assert.are.equal("mine", fs.read(images .. "/leap/rootfs"))
+      assert.are.equal(".lock leap", left())
+    end)
+
     it("takes away what a killed pull has left", function()
       place:put("/var/lib/firecracker/images/.making.x/image/rootfs", "")
       assert.are.equal(0, (pull("--kis-image", kis("a.tar.xz"))))
       assert.are.equal(".lock leap", left())
     end)
+  end)
+
+  it("say why a disk cannot be made", function()
+    local ok, message = e2fs.make(file("absent/disk"), 1 << 20, {})
+    assert.is_nil(ok)
+    assert.matches("cannot make a file of 1 MiB, .*/absent/disk: .*no such file", message)
   end)
 
   describe("kis archives", function()

@@ -12,6 +12,17 @@ describe("flake.fs", function()
 
   after_each(function() temp:close() end)
 
+  it("exchanges two names", function()
+    assert(fs.write(dir .. "/a", "A"))
+    assert(fs.mkdir(dir .. "/b"))
+    assert.is_true(fs.exchange(dir .. "/a", dir .. "/b"))
+    assert.are.equal("A", fs.read(dir .. "/b"))
+    assert.are.equal("directory", fs.stat(dir .. "/a").type)
+    local ok, message, code = fs.exchange(dir .. "/a", dir .. "/c")
+    assert.are.same({ nil, "ENOENT" }, { ok, code })
+    assert.matches("^cannot exchange .*/a: no such file", message)
+  end)
+
   it("writes atomically with a mode and leaves no temporary file", function()
     assert(fs.write(dir .. "/f", "one\0two", { mode = 384 }))
     assert.are.equal("one\0two", fs.read(dir .. "/f"))
