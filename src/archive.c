@@ -29,6 +29,9 @@ int archive_fail(struct archive *a, const char *path, struct error *err)
 {
 	const char *why = archive_error_string(a);
 
+	// What libarchive says of a write that failed has no reason.
+	if (why && strcmp(why, "Write failed") == 0 && archive_errno(a) > 0)
+		return error_set(err, archive_errno(a), "cannot write what %s holds", path);
 	return error_set(err, ERR_ARCHIVE, "%s: %s", path, why ? why : "not an archive");
 }
 

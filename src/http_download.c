@@ -83,7 +83,7 @@ static size_t on_data(char *data, size_t size, size_t n, void *arg)
 		ssize_t got = write(t->fd, data + len - left, left);
 
 		if (got < 0 && errno != EINTR) {
-			t->write_failed = true;
+			t->write_failed = errno;
 			return 0;
 		}
 		left -= got > 0 ? (size_t)got : 0;
@@ -201,7 +201,8 @@ static int fetch_from(struct transfer *t, const char *part, struct error *err)
 	if (transfer_run(t, err) < 0) {
 		if (t->no_range && t->offset)
 			return 1;
-		return t->write_failed ? error_set(err, errno, "cannot write %s", part) : -1;
+		return t->write_failed ? error_set(err, t->write_failed, "cannot write %s", part) :
+					 -1;
 	}
 	status = t->res->status;
 	if (t->offset && (status == 200 || status == 416))

@@ -18,7 +18,7 @@ struct transfer {
 	int fd;		 // download: the .part file
 	char *tag;	 // download: what the server called the version that the part is of
 	char *tag_file;	 // download: holds it
-	bool write_failed;
+	int write_failed; // an errno
 	bool no_range; // the server cannot resume, or has another version
 };
 

@@ -103,7 +103,9 @@ local function make_file(path, size)
   if ok then ok, message = f:seek("set", size - 1) end
   if ok then ok, message = f:write("\0") end
   if ok then ok, message = f:close() end
-  return ok and true, message, "EIO"
+  if ok then return true end
+  return nil, ("cannot make a file of %d MiB, %s: %s"):format(size >> 20, path,
+    message:lower()), "EIO"
 end
 
 --- Makes a file system of `size` bytes in a new file of that size. opts: {tree=directory that goes
