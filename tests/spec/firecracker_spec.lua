@@ -321,6 +321,23 @@ describe("flake-ctl firecracker", function()
       assert.matches("qemu-system-" .. vm.machine() .. " is not installed", out, 1, true)
     end)
 
+    it("finds what interrupted commands have left", function()
+      local root = place.root .. "/var/lib/firecracker"
+      place:put("/var/lib/firecracker/images/.making.x/image/rootfs", "")
+      place:put("/var/lib/firecracker/images/.parts/abc.part", "")
+      place:put("/var/lib/firecracker/images/.lock", "")
+      place:put("/var/lib/firecracker/storage/.compose.y/disk", "")
+      place:stand_in("podman")
+      local out = doctor()
+      for _, path in ipairs { "/images/.making.x", "/storage/.compose.y" } do
+        assert.matches(("left by a command that was interrupted: %s%s\n  remedy: rm -r %s%s\n")
+          :format(root, path, root, path), out, 1, true)
+      end
+      assert.matches("abc.part\n  remedy: get it again", out, 1, true)
+      local held <close> = assert(fs.lock(root .. "/images/.lock", { shared = true }))
+      assert.is_nil(doctor():find("images/", 1, true), held)
+    end)
+
     it("finds disks of flakes that are gone, and KVM that is not", function()
       state.kvm, state.why = false, "guests hang"
       place:put("/var/lib/firecracker/storage/gone.overlay", "")

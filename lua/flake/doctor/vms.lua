@@ -121,10 +121,36 @@ function M.check_flake(add, flake)
   check_saved(add, flake, params)
 end
 
---- Disks of flakes that are gone. names: state_names of all flakes, as set.
+-- Who makes an image or a disk holds the lock.
+local function is_at_work(dir)
+  local lock = dir .. "/.lock"
+  local held <close> = fs.lstat(lock) and fs.lock(lock, { timeout = 0 })
+  return fs.lstat(lock) ~= nil and not held
+end
+
+-- What killed commands have left. They take away what the one before has left, but downloads stay
+-- for the next of the same URI.
+local function check_leftovers(add, root)
+  for below, name in pairs { images = "^%.making", ["images/.parts"] = "%.part$",
+    storage = "^%.compose" } do
+    local dir = root .. "/" .. below
+    local entries = not is_at_work((dir:gsub("/%.parts$", ""))) and fs.list(dir)
+    for _, entry in ipairs(entries or {}) do
+      if entry:match(name) then
+        add("warning", ("left by a command that was interrupted: %s/%s"):format(dir, entry),
+          below:match("parts") and "get it again, or: rm -r " .. dir
+            or ("rm -r %s/%s"):format(dir, entry))
+      end
+    end
+  end
+end
+
+--- What is half made, and disks of flakes that are gone. names: state_names of all flakes, as set.
 function M.check_disks(add, names)
   local root = vm.root({ user = fs.geteuid() ~= 0 })
-  if not root or not fs.stat(root .. "/storage") then return end
+  if not root or not fs.stat(root) then return end
+  check_leftovers(add, root)
+  if not fs.stat(root .. "/storage") then return end
   for _, path in ipairs(vm_disks.orphans(names)) do
     local what = path:match("%.snap") and "saved VM" or "disk"
     add("warning", ("there is no flake for the %s %s"):format(what, path), "rm -r " .. path)
