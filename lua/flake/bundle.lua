@@ -10,6 +10,7 @@ local fs = require "flake.fs"
 local includes = require "flake.includes"
 local pilot = require "flake.pilot"
 local places = require "flake.places"
+local process = require "flake.process"
 local registry = require "flake.registry"
 local is_text = require("flake.text").is_text
 local yaml = require "flake.yaml"
@@ -233,7 +234,9 @@ end
 -- opts: {root, user, force, bindir=where the pilots are}
 -- Returns the name of the flake and its engine, or nil, message, code.
 function M.import(file, opts)
-  local temp <close> = assert(fs.temp_dir({ prefix = "flake-import" }))
+  -- Images are large, and /tmp may be memory.
+  local base = process.getenv("TMPDIR") or "/var/tmp"
+  local temp <close> = assert(fs.temp_dir({ dir = base, prefix = "flake-import" }))
   local dir = temp:path()
   local ok, message, code = unpack(file, dir)
   if not ok then return nil, message, code end

@@ -13,6 +13,8 @@ local M = { compression = "zstd" }
 
 local KEYS = { rootfs = "rootfs_image_path", kernel = "kernel_image_path", initrd = "initrd_path" }
 local FILES = { "rootfs", "kernel", "initrd", "channel", "checksum" }
+local KNOWN = {}
+for _, name in ipairs(FILES) do KNOWN[name] = true end
 
 --- Nothing.
 function M.parts()
@@ -52,7 +54,7 @@ function M.check(bundle, file, dir)
   end
   for _, name in ipairs(fs.list(dir .. "/image")) do
     local st = fs.lstat(("%s/image/%s"):format(dir, name))
-    if not table.concat(FILES, " "):find(name, 1, true) or st.type ~= "file" then
+    if not KNOWN[name] or st.type ~= "file" then
       return nil, ("%s: refusing image/%s"):format(file, name), "EARCHIVE"
     end
   end
@@ -62,8 +64,7 @@ end
 -- The engine's section of a definition, made where it is missing.
 local function section_of(doc, version)
   local at = doc
-  local path = version == "2" and { "engine", "params" } or { "vm", "runtime", "firecracker" }
-  for _, key in ipairs(path) do
+  for _, key in ipairs(vm.section_path(version)) do
     if type(at[key]) ~= "table" then at[key] = {} end
     at = at[key]
   end
@@ -102,6 +103,10 @@ end
 function M.load(bundle, dir, opts)
   local there = ("%s/%s"):format(vm.images_dir(opts), bundle.image)
   if is_same(there, dir .. "/image") then return true end
+  if fs.lstat(there) and not opts.force then
+    return nil, ("image '%s' exists already, and is not the bundle's: --force replaces it, for "
+      .. "other flakes, too"):format(bundle.image), "EEXIST"
+  end
   local job <close>, message, code = vm_store.begin { name = bundle.image, force = opts.force,
     root = opts.root, user = opts.user }
   if not job then return nil, message, code end

@@ -19,7 +19,8 @@ local vms = require "flake.doctor.vms"
 local M = {}
 
 local COLOURS = { serious = "red", warning = "yellow" }
-local REPAIR = "repair the definition, or flake-ctl podman remove --force --app PATH"
+local REPAIR = "repair the definition, or flake-ctl podman|firecracker remove --force "
+  .. "--app PATH"
 
 -- Only a user has a root of his own.
 local function home_of_own()

@@ -106,12 +106,19 @@ function M.params(flake)
   return params
 end
 
+--- Where the engine's section of a definition is: its keys.
+function M.section_path(version)
+  return version == "2" and { "engine", "params" } or { "vm", "runtime", "firecracker" }
+end
+
 --- The engine's section of a definition (both schema versions), as a table.
 function M.settings(flake)
-  local doc = flake.doc
-  local section = tostring(doc.version) == "2" and (doc.engine or {}).params
-    or ((doc.vm or {}).runtime or {}).firecracker
-  return type(section) == "table" and section or {}
+  local section = flake.doc
+  for _, key in ipairs(M.section_path(tostring(section.version))) do
+    -- Sections may be null, as in definitions of older tools.
+    section = type(section[key]) == "table" and section[key] or {}
+  end
+  return section
 end
 
 --- The flakes of an image: array of flakes (as registry.find gives them).

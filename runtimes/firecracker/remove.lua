@@ -70,14 +70,21 @@ local function remove_image(images, name)
   return fs.rename(images .. "/" .. name, holder:path() .. "/old")
 end
 
+local function users_of(opts, dir, there)
+  local flakes, message, code = vm.flakes_of(opts.vm, dir, opts)
+  if there or not opts.user or not flakes or #flakes > 0 then return flakes, message, code end
+  -- Own flakes may use an image of the system, which stays.
+  return vm.flakes_of(opts.vm, ("%s/%s"):format(vm.images_dir({}), opts.vm), opts)
+end
+
 local function remove_vm(opts, ctx)
   local images, message, code = vm.images_dir(opts)
   if not images then return nil, message, code end
   local dir = images .. "/" .. opts.vm
-  local flakes
-  flakes, message, code = vm.flakes_of(opts.vm, dir, opts)
-  if not flakes then return nil, message, code end
   local there = fs.lstat(dir)
+  local flakes
+  flakes, message, code = users_of(opts, dir, there)
+  if not flakes then return nil, message, code end
   if not there and #flakes == 0 then
     return nil, ("there is no image '%s'"):format(opts.vm), "ENOENT"
   end

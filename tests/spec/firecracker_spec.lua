@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- flake-ctl firecracker register, compose, list, show, stop, remove.
+local archive = require "flake.archive"
 local e2fs = require "flake.e2fs"
 local fs = require "flake.fs"
 local pilot = require "flake.pilot"
@@ -174,7 +175,6 @@ describe("flake-ctl firecracker", function()
       assert(e2fs.make(images .. "/leap/rootfs", 4 << 20, { tree = root }))
       place:put("/inc/lib/state/x", "x")
       place:put("/inc/srv/y", "y")
-      local archive = require "flake.archive"
       assert(archive.create(place.root .. "/inc.tar", place.root .. "/inc"))
       assert(archive.to_tar(place.root .. "/inc.tar", place.root .. "/inc2.tar", { "srv" }))
       local code, _, err = register("--overlay-size", "20MiB", "--include-tar",
@@ -321,6 +321,14 @@ describe("flake-ctl firecracker", function()
       assert.matches("qemu-system-" .. vm.machine() .. " is not installed", out, 1, true)
     end)
 
+    it("finds definitions that name no image files", function()
+      place:put("/usr/share/flakes/empty.yaml",
+        "vm: {name: leap, host_app_path: /usr/bin/empty, runtime: ~}")
+      local out = doctor("empty")
+      assert.matches("flake 'empty' names no rootfs", out, 1, true)
+      assert.matches("flake 'empty' names no kernel", out, 1, true)
+    end)
+
     it("finds what interrupted commands have left", function()
       local root = place.root .. "/var/lib/firecracker"
       place:put("/var/lib/firecracker/images/.making.x/image/rootfs", "")
@@ -449,6 +457,27 @@ describe("flake-ctl firecracker", function()
       assert.is_truthy(fs.stat(images .. "/leap/rootfs"))
     end)
 
+    it("remove knows definitions with empty sections, as older tools write them", function()
+      place:put("/usr/share/flakes/empty.yaml",
+        "vm: {name: leap, host_app_path: /usr/bin/empty, runtime: ~}")
+      local code, _, err = place:ctl("firecracker", "remove", "--vm", "leap")
+      assert.are.equal(0, code, err)
+      assert.is_nil(fs.lstat(place.flakes .. "/empty.yaml"))
+      assert.are.same({}, vm.settings { doc = { version = 2, engine = yaml.null } })
+    end)
+
+    it("remove --user takes own flakes of an image of the system away, and leaves that", function()
+      local home = user.become(place)
+      local app = home .. "/.local/bin/own"
+      assert.are.equal(0, (place:ctl("firecracker", "register", "--vm", "leap", "--user",
+        "--engine", "qemu", "--app", app)))
+      local code, _, err = place:ctl("firecracker", "remove", "--user", "--vm", "leap")
+      assert.are.equal(0, code, err)
+      assert.is_nil(fs.lstat(app))
+      assert.is_truthy(fs.stat(images .. "/leap/rootfs"))
+      assert.are.equal(1, (place:ctl("firecracker", "remove", "--user", "--vm", "leap")))
+    end)
+
     it("remove takes an image away with its flakes, and no other", function()
       assert.are.equal(1, (place:ctl("firecracker", "remove", "--vm", "none")))
       assert.are.equal(2, (place:ctl("firecracker", "remove", "--vm", "..")))
@@ -485,7 +514,19 @@ describe("flake-ctl firecracker", function()
       place:ctl("firecracker", "remove", "--app", "/usr/bin/mybash")
       code, _, err = place:ctl("import", file)
       assert.are.equal(1, code)
-      assert.matches("image 'leap' exists already", err)
+      assert.matches("image 'leap' exists already, and is not the bundle's", err)
+    end)
+
+    it("import takes no files but those that an image has", function()
+      local file, dir = place.root .. "/mybash.flake", place.root .. "/unpacked"
+      assert.are.equal(0, (place:ctl("firecracker", "export", "mybash", file)))
+      assert(fs.mkdir(dir))
+      assert(archive.extract(file, dir))
+      assert(fs.write(dir .. "/image/root", "a part of a name"))
+      assert(archive.create(file, dir))
+      local code, _, err = place:ctl("import", "--force", file)
+      assert.are.equal(1, code)
+      assert.matches("refusing image/root", err)
     end)
   end)
 end)

@@ -59,7 +59,10 @@ end
 local function check_files(add, flake, params)
   for _, name in ipairs { "rootfs", "kernel", "initrd" } do
     local path = params[name]
-    if path and not fs.stat(path) then
+    if not path and name ~= "initrd" then
+      add("serious", ("flake '%s' names no %s"):format(flake.name, name),
+        "register it again with --force")
+    elseif path and not fs.stat(path) then
       add("serious", ("flake '%s': its %s is missing: %s"):format(flake.name, name, path),
         ("flake-ctl firecracker pull --name %s, then register it again with --force")
           :format(flake.image))
