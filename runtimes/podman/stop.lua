@@ -4,14 +4,7 @@ local fs = require "flake.fs"
 local instances = require "shipped.runtimes.podman.instances"
 local references = require "flake.references"
 local registry = require "flake.registry"
-
-local function chosen(rows, instance)
-  local some = {}
-  for _, row in ipairs(rows) do
-    if not instance or row.instance == instance then table.insert(some, row) end
-  end
-  return some
-end
+local stopping = require "flake.stopping"
 
 -- The flake whose instances end, by its name or that of one of its commands. Its containers may
 -- outlive it, so a name without a definition is fine.
@@ -31,23 +24,6 @@ end
 
 --- flake-ctl podman stop
 return function(opts, ctx)
-  if (opts.name == nil) == not opts.all then
-    return nil, "stop needs either NAME or --all", "EUSAGE"
-  end
-  local flake, message, code
-  if opts.name then
-    flake, message, code = flake_of(opts)
-    if not flake then return nil, message, code end
-  end
-  local rows, ok
-  rows, message, code = instances.list(flake)
-  if not rows then return nil, message, code end
-  rows = chosen(rows, opts.instance and opts.instance:sub(2))
-  ok, message, code = instances.stop(rows)
-  if not ok then return nil, message, code end
-  for _, row in ipairs(rows) do
-    ctx.out:write("stopped ", row.name, row.instance and " @" .. row.instance or "", "\n")
-  end
-  if #rows == 0 then ctx.err:write("flake-ctl: there is no such instance\n") end
-  return 0
+  return stopping(opts, ctx, { flake = flake_of, instances = instances,
+    name = function(row) return row.name end })
 end
