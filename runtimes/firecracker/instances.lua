@@ -1,6 +1,10 @@
 -- SPDX-License-Identifier: MIT
 -- The VMs that run.
+local json = require "dkjson"
 local pilot = require "flake.pilot"
+local references = require "flake.references"
+local store = require "flake.store"
+local vm_disks = require "flake.vm_disks"
 
 local M = {}
 
@@ -26,6 +30,36 @@ function M.stop(rows)
   end
   if failure then return nil, table.unpack(failure) end
   return true
+end
+
+-- How many VMs of a flake another user has; 0 where nobody may ask.
+local function count(place, ctl, flake)
+  local result = place:tool { ctl, "firecracker", "show", "--format", "json" }
+  local rows = result and result.code == 0 and json.decode(result.stdout)
+  local n = 0
+  for _, row in ipairs(type(rows) == "table" and rows or {}) do
+    -- Own flakes of that user may have the name, too; keys tell them apart.
+    if vm_disks.kind(tostring(row.key) .. ".overlay", flake.state_name) then n = n + 1 end
+  end
+  return n
+end
+
+--- The users other than the caller whom the flake runs as and who have VMs of it that run:
+-- array of {name=, stop=function() that ends them and returns true, or nil, message, code}.
+-- ctl: path of flake-ctl.
+function M.others(flake, ctl)
+  local found = {}
+  for _, user in ipairs(references.users(flake)) do
+    local place = user and store.of(user)
+    if place and #place.prefix > 0 and count(place, ctl, flake) > 0 then
+      table.insert(found, { name = user, stop = function()
+        local result, message, code = place:tool { ctl, "firecracker", "stop", flake.name }
+        if not result then return nil, message, code end
+        return result.code == 0 or nil, store.reason(result.stderr), "EENGINE"
+      end })
+    end
+  end
+  return found
 end
 
 return M

@@ -167,7 +167,8 @@ local function register(opts, ctx, name, image)
   ok, message, code = registry.register(def, { root = opts.root, user = opts.user,
     force = opts.force, pilot = ctx.info.bindir .. "/firecracker-pilot", warn = warn,
     prepare = function() return prepare(opts, disk, link) end })
-  if ok then ok, message, code = finish(opts, name, old, { disk = disk, link = link }, warn) end
+  local made = { disk = disk, link = link, ctl = ctx.info.bindir .. "/flake-ctl" }
+  if ok then ok, message, code = finish(opts, name, old, made, warn) end
   if not ok then
     network.undo(link)
     if disk and not old then template.drop(disk) end

@@ -16,6 +16,9 @@ local function end_old(old, flake, made, warn)
   if not old or old.engine ~= "firecracker" then return end
   local rows = instances.list(old.state_name)
   local ok, message = instances.stop(rows or {})
+  for _, user in ipairs(instances.others(old, made.ctl)) do
+    if ok then ok, message = user.stop() end
+  end
   if not ok then warn(("a VM of the old flake still runs: %s"):format(message)) end
   local keep
   if disk then keep = select(2, template.place(disk)) end
@@ -28,7 +31,7 @@ end
 
 --- Ends what the old flake had; saves a booted VM of the new one. A flake for which that fails is
 -- taken back. old: the flake that was replaced, or nil; made: {disk=as for template.ensure, or nil,
--- link=of network.plan, or nil}.
+-- link=of network.plan, or nil, ctl=path of flake-ctl}.
 -- Returns true, or nil, message, code.
 return function(opts, name, old, made, warn)
   if opts.root then return true end

@@ -10,13 +10,20 @@ local vm_disks = require "flake.vm_disks"
 local instances = require "shipped.runtimes.firecracker.instances"
 local network = require "shipped.runtimes.firecracker.network"
 
-local function end_instances(flake, opts)
+local function busy(flake, sudo)
+  return nil, ("flake '%s' has running VMs: %sflake-ctl firecracker stop %s, or --force")
+    :format(flake.name, sudo, flake.name), "EBUSY"
+end
+
+local function end_instances(flake, opts, ctx)
   local rows, message, code = instances.list(flake.state_name)
   if not rows then return nil, message, code end
-  if #rows == 0 then return true end
-  if not opts.force then
-    return nil, ("flake '%s' has running VMs: flake-ctl firecracker stop %s, or --force")
-      :format(flake.name, flake.name), "EBUSY"
+  if #rows > 0 and not opts.force then return busy(flake, "") end
+  for _, user in ipairs(instances.others(flake, ctx.info.bindir .. "/flake-ctl")) do
+    if not opts.force then return busy(flake, ("sudo --user=%s "):format(user.name)) end
+    local ok
+    ok, message, code = user.stop()
+    if not ok then return nil, message, code end
   end
   return instances.stop(rows)
 end
@@ -36,7 +43,7 @@ local function remove_flake(name, opts, ctx, after)
   local function warn(text) ctx.err:write("flake-ctl: warning: ", text, "\n") end
   local function prepare()
     local ok, message, code = true, nil, nil
-    if flake then ok, message, code = end_instances(flake, opts) end
+    if flake then ok, message, code = end_instances(flake, opts, ctx) end
     if ok and after then ok, message, code = after() end
     return ok, message, code
   end

@@ -321,6 +321,13 @@ describe("flake-ctl firecracker", function()
       assert.matches("qemu-system-" .. vm.machine() .. " is not installed", out, 1, true)
     end)
 
+    it("finds flakes that should resume an image of older tools", function()
+      assert.are.equal(0, (register("--force", "--resume")))
+      assert.is_nil(doctor("mybash"):find("cannot resume", 1, true))
+      fs.unlink(images .. "/leap/channel")
+      assert.matches("flake 'mybash' cannot resume", doctor("mybash"), 1, true)
+    end)
+
     it("finds definitions that name no image files", function()
       place:put("/usr/share/flakes/empty.yaml",
         "vm: {name: leap, host_app_path: /usr/bin/empty, runtime: ~}")
@@ -476,6 +483,30 @@ describe("flake-ctl firecracker", function()
       assert.is_nil(fs.lstat(app))
       assert.is_truthy(fs.stat(images .. "/leap/rootfs"))
       assert.are.equal(1, (place:ctl("firecracker", "remove", "--user", "--vm", "leap")))
+    end)
+
+    it("remove and register end VMs of the user whom the flake runs as, when forced", function()
+      assert.are.equal(0, (register("--force", "--run-as", "nobody")))
+      local function calls_of_sudo()
+        local calls = {}
+        for _, call in ipairs(place:calls()) do
+          if call[1] == "sudo" then table.insert(calls, table.concat(call, " ", 2)) end
+        end
+        return calls
+      end
+      place:stand_in("sudo",
+        [[case "$*" in *show*) echo '[{"key":"mybash__b"},{"key":"other"}]';; esac]])
+      local code, _, err = place:ctl("firecracker", "remove", "--app", "/usr/bin/mybash")
+      assert.are.equal(1, code)
+      assert.matches("running VMs: sudo --user=nobody flake-ctl firecracker stop mybash", err, 1,
+        true)
+      assert.are.equal(1, #calls_of_sudo())
+      assert.are.equal(0, (register("--force", "--run-as", "nobody")))
+      assert.matches("^%-%-user=nobody %-%- .*/flake%-ctl firecracker stop mybash$",
+        calls_of_sudo()[3])
+      code = place:ctl("firecracker", "remove", "--force", "--app", "/usr/bin/mybash")
+      assert.are.equal(0, code)
+      assert.matches("firecracker stop mybash$", calls_of_sudo()[5])
     end)
 
     it("remove takes an image away with its flakes, and no other", function()

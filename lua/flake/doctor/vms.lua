@@ -73,6 +73,17 @@ local function check_files(add, flake, params)
   end
 end
 
+-- As the pilot has it: images of older tools have no such file.
+local function check_resume(add, flake, params)
+  local dir = params.rootfs and params.rootfs:match("^(.*/)")
+  if not flake.resume or not dir or not fs.stat(params.rootfs) or fs.stat(dir .. "channel") then
+    return
+  end
+  add("serious", ("flake '%s' cannot resume: the init of image '%s' is that of older tools")
+    :format(flake.name, flake.image),
+    "get the image again with flake-ctl firecracker pull --replace-sci --force")
+end
+
 local function check_network(add, flake, params)
   if params.no_net then return end
   local name = params.tap or tap.name(flake.state_name)
@@ -119,6 +130,7 @@ function M.check_flake(add, flake)
   local engine = engine_of(params)
   check_engine(add, flake, engine)
   check_files(add, flake, params)
+  check_resume(add, flake, params)
   if engine == "firecracker" then check_network(add, flake, params) end
   check_template(add, flake, params)
   check_saved(add, flake, params)
