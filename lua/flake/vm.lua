@@ -57,7 +57,8 @@ function M.images(opts)
   local entries, why, reason = fs.list(dir)
   if not entries and reason ~= "ENOENT" then return nil, why, reason end
   for _, name in ipairs(entries or {}) do
-    local st = name:sub(1, 1) ~= "." and fs.lstat(dir .. "/" .. name)
+    -- A link is fine: an image may be on another disk.
+    local st = name:sub(1, 1) ~= "." and fs.stat(dir .. "/" .. name)
     if st and st.type == "directory" then table.insert(names, name) end
   end
   return names

@@ -45,6 +45,8 @@ local function settle_kis(opts, job)
     job.note(("image '%s': the root file system is none of ext2, ext3, ext4"):format(opts.name))
     return true
   elseif not sci.is_ours(rootfs) then
+    job.note(("the init of image '%s' is not ours: no exit status, no separate standard error; "
+      .. "--replace-sci puts ours in"):format(opts.name))
     return true
   end
   return sci.note(job.dir)
