@@ -398,8 +398,8 @@ with tarfile.open("%s", "w") as tar:
     assert(fs.write(dir .. "/config-1", "CONFIG_X=y\nCONFIG_MODULE_SIG_FORCE=y\n"))
     assert.is_true(kernel.wants_signatures(dir .. "/vmlinuz-1"))
     local modules = require "shipped.runtimes.firecracker.modules"
-    local signature = "signer" .. "key" .. "signature" .. string.pack("BBBBBxxx>I4", 0, 4, 2, 6, 3, 9)
-      .. "~Module signature appended~\n"
+    local info = string.pack("BBBBBxxx>I4", 0, 4, 2, 6, 3, 9)
+    local signature = "signerkeysignature" .. info .. "~Module signature appended~\n"
     assert(fs.write(dir .. "/a.ko", "code" .. signature))
     local index = { dir = dir, files = { a = "a.ko" }, builtin = {} }
     for sealed, content in pairs { [true] = "code" .. signature, [false] = "code" } do
