@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include "firecracker_place.h"
+#include "firecracker_snapshot.h"
 #include "state.h"
 #include "util.h"
 
@@ -60,13 +61,31 @@ static int open_machine(struct machine *machine, char **tap, const struct plan *
 	return machine->command_line ? 0 : -1;
 }
 
+// What a call that boots a VM of its own runs.
+static void describe_boot(struct plan *plan, const struct machine *machine, const char *mac)
+{
+	if (machine->engine == VM_FIRECRACKER)
+		plan->process = machine_config(machine, mac);
+	machine_argv(machine, mac, &plan->argv);
+}
+
+// What a call runs whose VM goes away with it.
+static void describe(struct plan *plan, const struct machine *machine, const char *mac)
+{
+	cleanup_snapshot struct snapshot saved = { -1, -1, -1 };
+
+	if (machine->snapshot && vm_snapshot_open(&saved, plan, machine, mac))
+		machine_argv_restore(&plan->argv);
+	else
+		describe_boot(plan, machine, mac);
+}
+
 // Does the plan's VM stay, and run already? Then no engine is needed, and nothing of the image.
 static bool runs_already(const struct plan *plan, struct vm_place *place)
 {
 	const struct machine machine = { 0 };
 
-	if (plan->resume && vm_place_open(place, plan, &machine, NULL) == 0 &&
-	    vm_runs(place, plan))
+	if (plan->resume && vm_place_open(place, plan, &machine, NULL) == 0 && vm_runs(place, plan))
 		return true;
 	vm_place_close(place);
 	return false;
@@ -95,11 +114,11 @@ static int compose(struct plan *plan, struct error *err)
 	    vm_place_open(&place, plan, &machine, err) < 0)
 		return -1;
 	mac = machine_mac(place.key);
-	if (machine.engine == VM_FIRECRACKER)
-		plan->process = machine_config(&machine, mac);
 	if (!machine.stays) {
-		machine_argv(&machine, mac, &plan->argv);
+		describe(plan, &machine, mac);
 	} else {
+		if (machine.engine == VM_FIRECRACKER)
+			plan->process = machine_config(&machine, mac);
 		plan->socket = xstrdup(place.socket);
 		if (!vm_runs(&place, plan))
 			machine_argv(&machine, mac, &plan->start);
@@ -156,15 +175,14 @@ static int run_port(struct plan *plan, const struct machine *machine, const stru
 }
 
 // Firecracker: the guest connects to our socket.
-static int run_socket(struct plan *plan, const struct machine *machine, struct vm_place *place,
-		      struct error *err)
+static int run_boot(struct plan *plan, const struct machine *machine, struct vm_place *place,
+		    struct error *err)
 {
 	cleanup_vm struct vm vm = { .pidfd = -1, .console = -1, .debug = plan->debug };
 	cleanup_fd int lock = -1, listener = -1;
 	struct vm_link to = { .channel = -1, .listener = -1, .vm = &vm };
 	int status = -1;
 
-	vm_collect(place);
 	if (vm_directory(place, &lock, err) < 0)
 		return -1;
 	listener = vm_listener(place->dir, VM_SOCKET_GUEST, err);
@@ -174,6 +192,70 @@ static int run_socket(struct plan *plan, const struct machine *machine, struct v
 	vm_end(&vm);
 	vm_directory_remove(place->dir);
 	return status;
+}
+
+// Firecracker restores a saved VM, and we connect. Returns -1, too, if nothing could be restored:
+// then *restored is false.
+static int run_saved(const struct plan *plan, const struct machine *machine, struct vm_place *place,
+		     const struct snapshot *saved, bool *restored, struct error *err)
+{
+	cleanup_vm struct vm vm = { .pidfd = -1, .console = -1, .debug = plan->debug };
+	cleanup_fd int lock = -1, channel = -1;
+	struct vm_link to = { .channel = -1, .listener = -1, .vm = &vm };
+	int status = -1;
+
+	if (vm_directory(place, &lock, err) < 0)
+		return -1;
+	channel = vm_snapshot_restore(&vm, plan, machine, place, saved, err);
+	*restored = channel >= 0;
+	to.channel = channel;
+	if (*restored)
+		status = session_run(plan, &to, err);
+	vm_end(&vm);
+	vm_directory_remove(place->dir);
+	free(steal_ptr(&place->dir));
+	return status;
+}
+
+// Without a saved VM, or with one that this Firecracker cannot restore, a new one is booted.
+static int run_snapshot(struct plan *plan, const struct machine *machine, struct vm_place *place,
+			struct error *err)
+{
+	cleanup_snapshot struct snapshot saved = { -1, -1, -1 };
+	cleanup_free char *mac = machine_mac(place->key);
+	cleanup_error struct error why = { 0 };
+	bool restored = false;
+	int status;
+
+	if (plan->process) {
+		error_set(&why, ERR_FLAKE, "nothing is saved of this definition");
+	} else if (vm_snapshot_open(&saved, plan, machine, mac)) {
+		status = run_saved(plan, machine, place, &saved, &restored, &why);
+		if (status >= 0)
+			return status;
+	} else {
+		error_set(&why, ERR_FLAKE, "the saved VM is gone");
+	}
+	if (restored) {
+		*err = why;
+		why = (struct error){ 0 };
+		return -1;
+	}
+	if (plan->debug)
+		fprintf(stderr, "%s: booting a VM: %s\n", plan->command, why.message);
+	if (!plan->process) {
+		plan_uncompose(plan);
+		describe_boot(plan, machine, mac);
+	}
+	return run_boot(plan, machine, place, err);
+}
+
+static int run_socket(struct plan *plan, const struct machine *machine, struct vm_place *place,
+		      struct error *err)
+{
+	vm_collect(place);
+	return machine->snapshot ? run_snapshot(plan, machine, place, err)
+				 : run_boot(plan, machine, place, err);
 }
 
 // One that is about to end takes no calls any more: then it is started anew.
@@ -206,6 +288,22 @@ static int end(const struct plan *plan, struct error *err)
 	return 0;
 }
 
+int vm_snapshot_make(const struct plan *plan, struct error *err)
+{
+	cleanup_machine struct machine machine = { .saving = true };
+	cleanup_vm_place struct vm_place place = { .state = -1 };
+	cleanup_free char *tap = NULL, *mac = NULL;
+
+	if (open_machine(&machine, &tap, plan, err) < 0 ||
+	    vm_place_open(&place, plan, &machine, err) < 0)
+		return -1;
+	if (!machine.snapshot)
+		return error_set(err, ERR_FLAKE, "flake '%s' is not registered with --snapshot",
+				 plan->flake);
+	mac = machine_mac(place.key);
+	return vm_snapshot_save(plan, &machine, &place, mac, err);
+}
+
 // One call into a VM that stays.
 static int run_call(const struct plan *plan, int channel, struct error *err)
 {
@@ -215,7 +313,8 @@ static int run_call(const struct plan *plan, int channel, struct error *err)
 	return status >= 0 && plan->remove && end(plan, err) < 0 ? -1 : status;
 }
 
-// Connects to the VM if it runs, else makes the plan anew. Returns 0 or -1; *channel: -1 or the stream.
+// Connects to the VM if it runs, else makes the plan anew. Returns 0 or -1; *channel: -1 or the
+// stream.
 static int reach_running(struct plan *plan, int *channel, struct error *err)
 {
 	cleanup_vm_place struct vm_place place = { .state = -1 };

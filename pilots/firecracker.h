@@ -21,6 +21,9 @@ enum { VM_FD_CONFIG = 3, VM_FD_OVERLAY = 4, VM_FD_CHANNEL = 5 };
 
 #define VM_OVERLAY "/proc/self/fd/4"
 #define VM_CONFIG "/proc/self/fd/3"
+// A VM that is restored has no configuration, and Firecracker no channel of that kind.
+#define VM_STATE "/proc/self/fd/3"
+#define VM_MEMORY "/proc/self/fd/5"
 // Of Firecracker, in its working directory: our directory of the instance.
 #define VM_SOCKET "v.sock"
 #define VM_SOCKET_GUEST VM_SOCKET "_52"
@@ -41,9 +44,11 @@ struct machine {
 	const char *kernel, *initrd, *rootfs, *cache, *tap, *want; // in the plan's options
 	unsigned vcpu, mem;					   // mem in MiB
 	uint64_t overlay;					   // bytes; 0: none
-	bool network, snapshot;
-	bool framed; // the guest's init speaks doc/channel.md; else that of the older tools
-	bool stays;  // for later calls
+	bool network;
+	bool snapshot; // calls restore a saved VM, if there is one
+	bool saving;   // boots to be saved
+	bool framed;   // the guest's init speaks doc/channel.md; else that of the older tools
+	bool stays;    // for later calls
 	bool kvm;
 	enum vm_engine engine;
 	struct strv boot_args; // of the definition
@@ -68,7 +73,9 @@ char *machine_command_line(const struct machine *machine, const struct plan *pla
 char *machine_config(const struct machine *machine, const char *mac);
 // The engine's command line.
 void machine_argv(const struct machine *machine, const char *mac, struct strv *argv);
-// A locally administered address of that instance: text of 17 bytes. Caller frees.
+// That of Firecracker which restores a saved VM.
+void machine_argv_restore(struct strv *argv);
+// A locally administered address, the caller's for that instance: text of 17 bytes. Caller frees.
 char *machine_mac(const char *key);
 // Name of the tap device of a flake's instance: tap-NAME if that has at most 15 bytes, else with a
 // hash of it. Caller frees.
@@ -76,8 +83,8 @@ char *machine_tap(const char *name);
 
 // --- disks ---
 
-// Directory of the caller's templates and overlays, made if it is missing: a descriptor; path (may be
-// NULL) is the caller's to free.
+// Directory of the caller's templates and overlays, made if it is missing: a descriptor; path (may
+// be NULL) is the caller's to free.
 int vm_storage(char **path, struct error *err);
 // File name of the formatted template: NAME-HASH.ext4. Caller frees.
 char *vm_template_name(const char *state_name, uint64_t bytes, const struct strv *includes);
@@ -87,6 +94,17 @@ bool vm_template_exists(const struct plan *plan, const struct machine *machine);
 // template without name, or for a machine that stays the file KEY.overlay.
 int vm_overlay(const struct plan *plan, const struct machine *machine, const char *key,
 	       struct error *err);
+// Is the template there? What tells it from another one that was made later. Caller frees.
+char *vm_template_stamp(const struct plan *plan, const struct machine *machine);
+// Directory of the system's templates; -1: there is none.
+int vm_storage_system(void);
+// Fills an empty file with a copy of another, which is that long: shares blocks if it can be.
+int vm_disk_copy(int from, int to, uint64_t bytes);
+// Fills the file with a copy of the template.
+int vm_overlay_fill(int overlay, const struct plan *plan, const struct machine *machine,
+		    struct error *err);
+// A copy without name of a disk, in the caller's storage.
+int vm_overlay_of(int from, uint64_t bytes, struct error *err);
 // Removes KEY.overlay.
 void vm_overlay_remove(const char *key);
 
@@ -112,6 +130,15 @@ int vm_start(struct vm *vm, const struct strv *argv, const struct vm_fds *fds, c
 	     struct error *err);
 // Reads what it says; false: it has closed its outputs.
 bool vm_listen(struct vm *vm);
+// Milliseconds of a clock that only goes forward.
+long long vm_now(void);
+// Has it ended?
+bool vm_is_over(const struct vm *vm);
+// Waits until fd (-1: none) can be read: true; false: the VM has ended, or the time is over. What
+// the engine says is read meanwhile: it must not be held up.
+bool vm_wait(struct vm *vm, int fd, int ms);
+// Reads the guest's hello, and not one byte more.
+int vm_hello(struct vm *vm, int channel, int ms, struct error *err);
 // Kills it, reaps it.
 void vm_end(struct vm *vm);
 // Adds to the error what the engine or the guest's kernel said last.

@@ -19,7 +19,8 @@ enum { TAP_NAME_MAX = 15 }; // IFNAMSIZ - 1
 
 char *machine_mac(const char *key)
 {
-	uint64_t hash = text_hash(key);
+	cleanup_free char *whose = xasprintf("%u %s", geteuid(), key);
+	uint64_t hash = text_hash(whose);
 
 	// The first byte: locally administered, for one station.
 	return xasprintf("02:%02x:%02x:%02x:%02x:%02x", (unsigned)(hash >> 32 & 0xff),
@@ -129,20 +130,36 @@ char *machine_config(const struct machine *machine, const char *mac)
 	return doc_json(config);
 }
 
+static void add_api(struct strv *argv)
+{
+	strv_push(argv, "--api-sock");
+	strv_push(argv, VM_API);
+}
+
+// Its own log would stand among the kernel's messages.
+static void add_quiet(struct strv *argv)
+{
+	strv_push(argv, "--level");
+	strv_push(argv, "Error");
+}
+
 static void firecracker_argv(const struct machine *machine, struct strv *argv)
 {
 	strv_push(argv, "firecracker");
-	if (machine->snapshot) {
-		strv_push(argv, "--api-sock");
-		strv_push(argv, VM_API);
-		return;
-	}
-	strv_push(argv, "--no-api");
+	if (machine->saving)
+		add_api(argv);
+	else
+		strv_push(argv, "--no-api");
 	strv_push(argv, "--config-file");
 	strv_push(argv, VM_CONFIG);
-	// Its own log would stand among the kernel's messages.
-	strv_push(argv, "--level");
-	strv_push(argv, "Error");
+	add_quiet(argv);
+}
+
+void machine_argv_restore(struct strv *argv)
+{
+	strv_push(argv, "firecracker");
+	add_api(argv);
+	add_quiet(argv);
 }
 
 // A comma in a value is written twice.

@@ -131,7 +131,7 @@ static void add_hostname(struct strv *words, const char *flake)
 static void add_ours(struct strv *words, const struct machine *machine, const struct plan *plan)
 {
 	strv_pushf(words, "sci_channel=%s", machine->engine == VM_FIRECRACKER ? "vsock" : "port");
-	if (machine->stays || machine->snapshot)
+	if (machine->stays || machine->saving)
 		strv_push(words, "sci_resume=1");
 	add_hostname(words, plan->flake);
 }

@@ -110,6 +110,22 @@ static int open_template(const struct plan *plan, const struct machine *machine,
 	return second < 0 ? -1 : open_template_in(second, name, machine->overlay, err);
 }
 
+char *vm_template_stamp(const struct plan *plan, const struct machine *machine)
+{
+	cleanup_fd int fd = open_template(plan, machine, NULL);
+	struct stat st = { 0 };
+
+	if (fd >= 0)
+		fstat(fd, &st);
+	return xasprintf("%" PRIu64 " %lld.%09ld", (uint64_t)st.st_ino,
+			 (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+}
+
+int vm_storage_system(void)
+{
+	return open_system(NULL, NULL);
+}
+
 bool vm_template_exists(const struct plan *plan, const struct machine *machine)
 {
 	cleanup_fd int fd = open_template(plan, machine, NULL);
@@ -178,15 +194,19 @@ static int open_unnamed(int dir, const char *path, struct error *err)
 	return fd;
 }
 
-static int fill(int overlay, const struct plan *plan, const struct machine *machine,
-		struct error *err)
+int vm_disk_copy(int from, int to, uint64_t bytes)
+{
+	return ioctl(to, FICLONE, from) < 0 ? copy_sparse(from, to, (off_t)bytes) : 0;
+}
+
+int vm_overlay_fill(int overlay, const struct plan *plan, const struct machine *machine,
+		    struct error *err)
 {
 	cleanup_fd int template = open_template(plan, machine, err);
 
 	if (template <0)
 		return -1;
-	if (ioctl(overlay, FICLONE, template) < 0 &&
-	    copy_sparse(template, overlay, (off_t)machine->overlay) < 0)
+	if (vm_disk_copy(template, overlay, machine->overlay) < 0)
 		return error_set(err, errno, "cannot copy the overlay template of flake '%s'",
 				 plan->flake);
 	return 0;
@@ -228,7 +248,7 @@ static int open_kept(int dir, const char *path, const struct plan *plan,
 	fd = openat(dir, temp, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return error_set(err, errno, "cannot make %s/%s", path, temp);
-	if (fill(fd, plan, machine, err) < 0 || renameat(dir, temp, dir, name) < 0) {
+	if (vm_overlay_fill(fd, plan, machine, err) < 0 || renameat(dir, temp, dir, name) < 0) {
 		unlinkat(dir, temp, 0);
 		return err->message ? -1 : error_set(err, errno, "cannot make %s/%s", path, name);
 	}
@@ -247,7 +267,20 @@ int vm_overlay(const struct plan *plan, const struct machine *machine, const cha
 	if (machine->stays)
 		return open_kept(dir, path, plan, machine, key, err);
 	fd = open_unnamed(dir, path, err);
-	return fd < 0 || fill(fd, plan, machine, err) < 0 ? -1 : steal_fd(&fd);
+	return fd < 0 || vm_overlay_fill(fd, plan, machine, err) < 0 ? -1 : steal_fd(&fd);
+}
+
+int vm_overlay_of(int from, uint64_t bytes, struct error *err)
+{
+	cleanup_free char *path = NULL;
+	cleanup_fd int dir = vm_storage(&path, err);
+	cleanup_fd int fd = dir < 0 ? -1 : open_unnamed(dir, path, err);
+
+	if (fd < 0)
+		return -1;
+	return vm_disk_copy(from, fd, bytes) < 0
+		       ? error_set(err, errno, "cannot copy the saved overlay")
+		       : steal_fd(&fd);
 }
 
 void vm_overlay_remove(const char *key)

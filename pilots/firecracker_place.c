@@ -23,7 +23,7 @@
 #define DIRECTORY_END ".vm"
 #define LOCK "lock"
 
-enum { STOP_MS = 15000 };
+enum { STOP_MS = 15000, CONNECT_MS = 10000 };
 
 int vm_place_open(struct vm_place *place, const struct plan *plan, const struct machine *machine,
 		  struct error *err)
@@ -141,13 +141,15 @@ int vm_listener(const char *dir, const char *name, struct error *err)
 	return steal_fd(&fd);
 }
 
-// Firecracker's way to a port of the guest.
-static int ask_for_port(int fd, struct error *err)
+int vm_ask_for_port(int fd, int ms, struct error *err)
 {
 	static const char ask[] = "CONNECT 52\n";
+	// A guest that does not see to its vsock gives no answer at all.
+	struct timeval limit = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
 	char answer[32];
 	size_t n = 0;
 
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	if (send(fd, ask, sizeof(ask) - 1, MSG_NOSIGNAL) != sizeof(ask) - 1)
 		return error_set(err, errno, "cannot reach the guest");
 	// Byte by byte: what follows the line is the guest's.
@@ -158,16 +160,25 @@ static int ask_for_port(int fd, struct error *err)
 					 : error_set(err, ECONNREFUSED, "cannot reach the guest");
 }
 
-int vm_connect(const char *path, struct error *err)
+int vm_dial(const char *dir, const char *name, struct error *err)
 {
-	cleanup_free char *dir = xstrndup(path, (size_t)(path_base(path) - path));
 	cleanup_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct sockaddr_un at;
-	cleanup_fd int where = address(&at, dir, path_base(path));
+	cleanup_fd int where = address(&at, dir, name);
 
 	if (fd < 0 || where < 0 || connect(fd, (struct sockaddr *)&at, sizeof(at)) < 0)
-		return error_set(err, errno, "cannot connect to %s", path);
-	if (streq(path_base(path), VM_SOCKET) && ask_for_port(fd, err) < 0)
+		return error_set(err, errno, "cannot connect to %s/%s", dir, name);
+	return steal_fd(&fd);
+}
+
+int vm_connect(const char *path, struct error *err)
+{
+	cleanup_free char *dir = xstrndup(path, (size_t)(path_base(path) - path) - 1);
+	cleanup_fd int fd = vm_dial(dir, path_base(path), err);
+
+	if (fd < 0)
+		return -1;
+	if (streq(path_base(path), VM_SOCKET) && vm_ask_for_port(fd, CONNECT_MS, err) < 0)
 		return -1;
 	return steal_fd(&fd);
 }
@@ -192,7 +203,7 @@ int vm_call(const char *path, struct error *err)
 	return fd < 0 || wait_for_word(fd, err) < 0 ? -1 : steal_fd(&fd);
 }
 
-static int memory_with(const char *text, struct error *err)
+int vm_memory_with(const char *text, struct error *err)
 {
 	cleanup_fd int fd = memfd_create("machine", MFD_CLOEXEC);
 
@@ -213,7 +224,7 @@ int vm_boot(struct vm *vm, const struct plan *plan, const struct machine *machin
 			return -1;
 	}
 	if (plan->process) {
-		config = memory_with(plan->process, err);
+		config = vm_memory_with(plan->process, err);
 		if (config < 0)
 			return -1;
 	}

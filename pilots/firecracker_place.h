@@ -37,6 +37,12 @@ bool vm_runs(const struct vm_place *place, const struct plan *plan);
 // Makes sure that the instance runs. Once, even if many call at the same time.
 int vm_stay(const struct plan *plan, const struct machine *machine, struct vm_place *place,
 	    struct error *err);
+// A file in memory that holds the text, to be read from its beginning.
+int vm_memory_with(const char *text, struct error *err);
+// A connection to a socket in a directory.
+int vm_dial(const char *dir, const char *name, struct error *err);
+// On a connection to Firecracker's VM_SOCKET: goes on to port 52 of the guest.
+int vm_ask_for_port(int fd, int ms, struct error *err);
 // A connection to the instance's guest.
 int vm_connect(const char *socket, struct error *err);
 // The same, of which the guest's first word has arrived.

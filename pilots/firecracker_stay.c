@@ -33,52 +33,15 @@ bool vm_runs(const struct vm_place *place, const struct plan *plan)
 	       streq(instance.definition, plan->definition);
 }
 
-// The engine's outputs are read while we wait: it must not be held up. Returns whether fd is ready.
-static bool wait_for(struct holder *h, int fd, int ms)
-{
-	struct pollfd on[] = { { .fd = fd, .events = POLLIN },
-			       { .fd = h->vm.console, .events = POLLIN },
-			       { .fd = h->vm.pidfd, .events = POLLIN } };
-
-	while (poll(on, 3, ms) > 0) {
-		if (on[1].revents && !vm_listen(&h->vm))
-			on[1].fd = -1;
-		if (on[0].revents)
-			return true;
-		if (on[2].revents)
-			return false;
-	}
-	return false;
-}
-
 static int not_up(struct holder *h, struct error *err)
 {
 	error_set(err, ERR_FLAKE, "the VM of flake '%s' did not come up", h->plan->flake);
 	return vm_explain(&h->vm, err);
 }
 
-// Reads the guest's hello, and not one byte more.
 static int take_hello(struct holder *h, struct error *err)
 {
-	struct channel_buffer in = { 0 };
-	struct channel_frame frame;
-	const char *why;
-	size_t want = CHANNEL_HEADER + 6;
-	int rc = 0;
-
-	while (channel_pending(&in) < want && wait_for(h, h->channel, HELLO_MS)) {
-		size_t rest = want - channel_pending(&in);
-		ssize_t n = read(h->channel, channel_room(&in, rest), rest);
-
-		if (n <= 0)
-			break;
-		channel_grown(&in, (size_t)n);
-	}
-	if (channel_pending(&in) < want || channel_next(&in, CHANNEL_GUEST, &frame, &why) <= 0 ||
-	    frame.type != CHANNEL_HELLO)
-		rc = not_up(h, err);
-	free(in.data);
-	return rc;
+	return vm_hello(&h->vm, h->channel, HELLO_MS, NULL) < 0 ? not_up(h, err) : 0;
 }
 
 static int boot_qemu(struct holder *h, struct error *err)
@@ -105,7 +68,7 @@ static int boot_firecracker(struct holder *h, struct error *err)
 	if (listener < 0 ||
 	    vm_boot(&h->vm, h->plan, h->machine, h->place, &h->plan->start, -1, err) < 0)
 		return -1;
-	if (!wait_for(h, listener, HELLO_MS))
+	if (!vm_wait(&h->vm, listener, HELLO_MS))
 		return not_up(h, err);
 	h->channel = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	return h->channel < 0 ? not_up(h, err) : take_hello(h, err);
@@ -244,7 +207,8 @@ static int start(struct holder *h, int lock, struct error *err)
 
 	// It ran when the plan was made.
 	if (!h->plan->start.n)
-		return error_set(err, ERR_FLAKE, "the VM of flake '%s' has just ended", h->plan->flake);
+		return error_set(err, ERR_FLAKE, "the VM of flake '%s' has just ended",
+				 h->plan->flake);
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return error_set(err, errno, "cannot start the VM of flake '%s'", h->plan->flake);
 	hear = ends[0];

@@ -179,11 +179,13 @@ static void watch(struct exchange *x, struct pollfd *on)
 {
 	bool room = channel_pending(&x->out) < OUT_LIMIT;
 
-	on[ON_CHANNEL] = (struct pollfd){ .fd = x->channel,
+	on[ON_CHANNEL] =
+		(struct pollfd){ .fd = x->channel,
 				 .events = POLLIN | (channel_pending(&x->out) ? POLLOUT : 0) };
 	on[ON_LISTENER] = (struct pollfd){ .fd = find(x, 0) ? x->listener : -1, .events = POLLIN };
 	on[ON_NOTICE] = (struct pollfd){ .fd = x->notice->fd, .events = POLLIN };
-	on[ON_CONSOLE] = (struct pollfd){ .fd = x->listening ? x->vm->console : -1, .events = POLLIN };
+	on[ON_CONSOLE] =
+		(struct pollfd){ .fd = x->listening ? x->vm->console : -1, .events = POLLIN };
 	for (size_t i = 0; i < CALLERS; i++)
 		on[ON_CALLERS + i] = (struct pollfd){
 			.fd = x->callers[i].fd,

@@ -8,7 +8,9 @@
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 
+#include "channel.h"
 #include "firecracker.h"
 #include "process.h"
 #include "util.h"
@@ -96,6 +98,63 @@ bool vm_listen(struct vm *vm)
 	if (vm->debug && write_fd_all(STDERR_FILENO, text, (size_t)n) < 0)
 		vm->debug = false;
 	return true;
+}
+
+long long vm_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+}
+
+bool vm_is_over(const struct vm *vm)
+{
+	struct pollfd on = { .fd = vm->pidfd, .events = POLLIN };
+
+	return poll(&on, 1, 0) > 0;
+}
+
+bool vm_wait(struct vm *vm, int fd, int ms)
+{
+	struct pollfd on[] = { { .fd = fd, .events = POLLIN },
+			       { .fd = vm->console, .events = POLLIN },
+			       { .fd = vm->pidfd, .events = POLLIN } };
+	long long limit = vm_now() + ms, left;
+
+	while ((left = limit - vm_now()) > 0) {
+		if (poll(on, 3, (int)left) < 0 && errno != EINTR)
+			return false;
+		if (on[1].revents && !vm_listen(vm))
+			on[1].fd = -1;
+		if (on[0].revents)
+			return true;
+		if (on[2].revents)
+			return false;
+	}
+	return false;
+}
+
+int vm_hello(struct vm *vm, int channel, int ms, struct error *err)
+{
+	struct channel_buffer in = { 0 };
+	struct channel_frame frame = { 0 };
+	const size_t want = CHANNEL_HEADER + 6;
+	const char *why;
+	bool good;
+
+	while (channel_pending(&in) < want && vm_wait(vm, channel, ms)) {
+		size_t rest = want - channel_pending(&in);
+		ssize_t n = read(channel, channel_room(&in, rest), rest);
+
+		if (n <= 0)
+			break;
+		channel_grown(&in, (size_t)n);
+	}
+	good = channel_pending(&in) == want && channel_next(&in, CHANNEL_GUEST, &frame, &why) > 0 &&
+	       frame.type == CHANNEL_HELLO;
+	free(in.data);
+	return good ? 0 : error_set(err, ERR_FLAKE, "the guest did not say hello");
 }
 
 void vm_end(struct vm *vm)

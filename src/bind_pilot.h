@@ -4,12 +4,16 @@
 
 #include <lua.h>
 
+#include "../pilots/pilot.h"
 #include "error.h"
 #include "flake.h"
 
 void plan_register(lua_State *L);
 void state_register(lua_State *L);
 void vm_register(lua_State *L);
+
+// The C plan of the table at idx, in a box left on the stack. Raises where something is missing.
+struct plan *pilot_check_plan(lua_State *L, int idx);
 
 // Loads the flake with the options at idx {root, user_dir, dir} into a box on the stack; NULL with
 // err set: failed. find: flake_load, or what else finds flakes.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// flake.pilot: plan, compose, ready, run, supervise, finish, environment, engines. Reference: doc/api/pilot.md
+// flake.pilot: plan, compose, ready, run, supervise, finish, environment, engines. Reference:
+// doc/api/pilot.md
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,8 +117,7 @@ static void read_env(lua_State *L, int idx, struct strv *out)
 	lua_pop(L, 1);
 }
 
-// The C plan of the table at idx, in a box left on the stack.
-static struct plan *check_plan(lua_State *L, int idx)
+struct plan *pilot_check_plan(lua_State *L, int idx)
 {
 	void **box;
 	struct plan *plan;
@@ -157,7 +157,7 @@ static const struct engine *engine_of(const struct plan *plan, struct error *err
 static int l_compose(lua_State *L)
 {
 	struct error err = { 0 };
-	struct plan *plan = check_plan(L, 1);
+	struct plan *plan = pilot_check_plan(L, 1);
 	const struct engine *engine = engine_of(plan, &err);
 
 	if (!engine || engine->compose(plan, &err) < 0)
@@ -168,7 +168,7 @@ static int l_compose(lua_State *L)
 
 static int l_environment(lua_State *L)
 {
-	struct plan *plan = check_plan(L, 1);
+	struct plan *plan = pilot_check_plan(L, 1);
 
 	// The app's variables make room: the plan's box owns ours then.
 	strv_free(&plan->env);
@@ -181,7 +181,7 @@ static int l_environment(lua_State *L)
 static int l_ready(lua_State *L)
 {
 	struct error err = { 0 };
-	struct plan *plan = check_plan(L, 1);
+	struct plan *plan = pilot_check_plan(L, 1);
 	const struct engine *engine = engine_of(plan, &err);
 
 	plan_leave_directory(plan);
@@ -194,7 +194,7 @@ static int l_ready(lua_State *L)
 static int l_finish(lua_State *L)
 {
 	struct error err = { 0 };
-	const struct plan *plan = check_plan(L, 1);
+	const struct plan *plan = pilot_check_plan(L, 1);
 	const struct engine *engine = engine_of(plan, &err);
 
 	if (!engine || (engine->end && engine->end(plan, &err) < 0))
@@ -206,7 +206,7 @@ static int l_finish(lua_State *L)
 static int l_run(lua_State *L)
 {
 	struct error err = { 0 };
-	struct plan *plan = check_plan(L, 1);
+	struct plan *plan = pilot_check_plan(L, 1);
 	int code = plan_run(plan, engine_find(plan->engine), &err);
 
 	if (code < 0)
@@ -234,7 +234,7 @@ static int l_supervise(lua_State *L)
 	struct rusage usage = { 0 };
 	struct error err = { 0 };
 
-	if (process_supervise_call(work, check_plan(L, 1), &status, &usage, &err) < 0)
+	if (process_supervise_call(work, pilot_check_plan(L, 1), &status, &usage, &err) < 0)
 		return lu_fail(L, &err);
 	lua_createtable(L, 0, 2);
 	lua_pushinteger(L, status.signal ? status.signal : status.code);
@@ -246,13 +246,15 @@ static int l_supervise(lua_State *L)
 
 void plan_register(lua_State *L)
 {
-	static const luaL_Reg functions[] = {
-		{ "plan", l_plan },	  { "compose", l_compose },
-		{ "ready", l_ready },	  { "run", l_run },
-		{ "finish", l_finish },	  { "environment", l_environment },
-		{ "engines", l_engines }, { "supervise", l_supervise },
-		{ NULL, NULL }
-	};
+	static const luaL_Reg functions[] = { { "plan", l_plan },
+					      { "compose", l_compose },
+					      { "ready", l_ready },
+					      { "run", l_run },
+					      { "finish", l_finish },
+					      { "environment", l_environment },
+					      { "engines", l_engines },
+					      { "supervise", l_supervise },
+					      { NULL, NULL } };
 
 	luaL_setfuncs(L, functions, 0);
 }

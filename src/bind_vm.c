@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// flake.pilot: size, kvm, vm_storage, vm_template, vm_instances, vm_stop. Reference:
+// flake.pilot: size, kvm, vm_storage, vm_template, vm_instances, vm_stop, vm_snapshot. Reference:
 // doc/api/pilot.md
 #include <dirent.h>
 #include <stdlib.h>
@@ -7,6 +7,7 @@
 
 #include "../pilots/firecracker.h"
 #include "../pilots/firecracker_place.h"
+#include "../pilots/firecracker_snapshot.h"
 #include "bind_pilot.h"
 #include "instance.h"
 #include "lua_util.h"
@@ -145,6 +146,17 @@ static int l_vm_stop(lua_State *L)
 	return 1;
 }
 
+static int l_vm_snapshot(lua_State *L)
+{
+	struct error err = { 0 };
+	const struct plan *plan = pilot_check_plan(L, 1);
+
+	if (vm_snapshot_make(plan, &err) < 0)
+		return lu_fail(L, &err);
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
 void vm_register(lua_State *L)
 {
 	static const luaL_Reg functions[] = { { "size", l_size },
@@ -153,6 +165,7 @@ void vm_register(lua_State *L)
 					      { "vm_template", l_vm_template },
 					      { "vm_stop", l_vm_stop },
 					      { "vm_instances", l_vm_instances },
+					      { "vm_snapshot", l_vm_snapshot },
 					      { NULL, NULL } };
 
 	luaL_setfuncs(L, functions, 0);

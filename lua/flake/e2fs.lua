@@ -106,8 +106,8 @@ local function make_file(path, size)
   return ok and true, message, "EIO"
 end
 
---- Makes a file system of `size` bytes in a new file of that size. opts: {tree=directory that goes in,
--- inodes=at least so many, block=size of blocks}
+--- Makes a file system of `size` bytes in a new file of that size. opts: {tree=directory that goes
+-- in, inodes=at least so many, block=size of blocks}
 function M.make(image, size, opts)
   local ok, message, code = make_file(image, size)
   if not ok then return nil, message, code end

@@ -41,10 +41,10 @@ end
 
 -- Runs a plan whose program is the app's own, or its engine's. Returns the status, or nil, message.
 local function run_program(plan)
-  local message
+  local message, status
   plan, message = pilot.ready(plan)
   if not plan then return nil, message end
-  local env, status = pilot.environment(plan), nil
+  local env = pilot.environment(plan)
   status, message = process.supervise(plan.argv, { env = env, clear_env = env ~= nil })
   if status and plan.remove and (plan.resume or plan.attach) then
     local ended, why = pilot.finish(plan)

@@ -4,7 +4,16 @@
 local registry = require "flake.registry"
 local vm = require "flake.vm"
 local vm_disks = require "flake.vm_disks"
+local snapshot = require "shipped.runtimes.firecracker.snapshot"
 local template = require "shipped.runtimes.firecracker.template"
+
+-- What was saved has the disk of before.
+local function save_again(flake, params, opts)
+  if not params.snapshot or not opts.force then return 0 end
+  local ok, message, code = snapshot(flake.name, opts)
+  if not ok then return nil, message, code end
+  return 0
+end
 
 --- flake-ctl firecracker compose
 return function(opts)
@@ -25,5 +34,5 @@ return function(opts)
   if not ok then return nil, message, code end
   local dir, name = template.place(job)
   vm_disks.sweep(dir, flake.state_name, { template = true }, name)
-  return 0
+  return save_again(flake, params, opts)
 end

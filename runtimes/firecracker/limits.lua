@@ -55,7 +55,7 @@ function M.boot_args(words)
       return refuse("boot-arg", word, "is no word of printable ASCII characters without blanks")
     end
     if select(2, word:gsub('"', "")) % 2 == 1 then
-      return refuse("boot-arg", word, "has a quotation mark that the kernel would look for the end of")
+      return refuse("boot-arg", word, "has a quotation mark without its pair")
     end
     length = length + #word + 1
   end

@@ -1,12 +1,12 @@
 -- SPDX-License-Identifier: MIT
 -- flake-ctl firecracker register: what follows when the definition is written.
-local pilot = require "flake.pilot"
 local registry = require "flake.registry"
 local tap = require "flake.tap"
 local vm = require "flake.vm"
 local vm_disks = require "flake.vm_disks"
 local instances = require "shipped.runtimes.firecracker.instances"
 local network = require "shipped.runtimes.firecracker.network"
+local snapshot = require "shipped.runtimes.firecracker.snapshot"
 local template = require "shipped.runtimes.firecracker.template"
 
 -- VMs of the definition that was replaced would outlive it, and their disks belong to it. The new
@@ -24,14 +24,6 @@ local function end_old(old, flake, made, warn)
   if device and device ~= vm.params(flake).tap then tap.drop(device) end
   ok, message = network.renew(link, old)
   if not ok then warn(message) end
-end
-
-local function snapshot(name, opts)
-  local where, message, code = registry.where(opts)
-  local plan
-  if where then plan, message, code = pilot.plan(name, {}, where) end
-  if not plan then return nil, message, code end
-  return pilot.vm_snapshot(plan)
 end
 
 --- Ends what the old flake had; saves a booted VM of the new one. A flake for which that fails is

@@ -230,6 +230,9 @@ describe("flake-ctl firecracker", function()
       place:put("/var/lib/firecracker/storage/mybash.overlay", "")
       place:put("/var/lib/firecracker/storage/mybash__b.overlay", "")
       place:put("/var/lib/firecracker/storage/mybash2.overlay", "")
+      for _, saved in ipairs { "mybash", "mybash2" } do
+        place:put(("/var/lib/firecracker/storage/%s-0123456789abcdef.snap/state"):format(saved), "")
+      end
       assert.are.equal(0, (register("--overlay-size", "2g", "--force")))
       assert.are.same({ "mybash" }, state.stopped)
       assert.are.equal(1, #templates())
@@ -237,6 +240,8 @@ describe("flake-ctl firecracker", function()
       assert.is_nil(fs.stat(storage .. "/mybash.overlay"))
       assert.is_nil(fs.stat(storage .. "/mybash__b.overlay"))
       assert.is_truthy(fs.stat(storage .. "/mybash2.overlay"))
+      assert.is_nil(fs.stat(storage .. "/mybash-0123456789abcdef.snap"))
+      assert.is_truthy(fs.stat(storage .. "/mybash2-0123456789abcdef.snap/state"))
     end)
 
     it("makes the network device as root, with the user as owner", function()
@@ -320,10 +325,15 @@ describe("flake-ctl firecracker", function()
       state.kvm, state.why = false, "guests hang"
       place:put("/var/lib/firecracker/storage/gone.overlay", "")
       place:put("/var/lib/firecracker/storage/mybash.overlay", "")
+      local hash = "-0123456789abcdef.snap"
+      assert(fs.mkdir_p(("%s/gone%s"):format(storage, hash)))
+      assert(fs.mkdir_p(("%s/mybash%s.new"):format(storage, hash)))
       place:stand_in("podman")
       local out = doctor()
-      assert.matches("no flake for the disk " .. storage .. "/gone.overlay\n  remedy: rm ", out, 1,
-        true)
+      assert.matches(("no flake for the saved VM %s/gone%s"):format(storage, hash), out, 1, true)
+      assert.is_nil(out:find("mybash" .. hash, 1, true))
+      local lost = ("no flake for the disk %s/gone.overlay\n  remedy: rm -r "):format(storage)
+      assert.matches(lost, out, 1, true)
       assert.is_nil(out:find("mybash.overlay", 1, true))
       if fs.access("/dev/kvm", "rw") then
         assert.matches("KVM does not work here: guests hang", out, 1, true)

@@ -5,6 +5,7 @@ local e2fs = require "flake.e2fs"
 local fs = require "flake.fs"
 local pilot = require "flake.pilot"
 local process = require "flake.process"
+local registry = require "flake.registry"
 local tap = require "flake.tap"
 local vm = require "flake.vm"
 local vm_disks = require "flake.vm_disks"
@@ -100,6 +101,15 @@ local function check_template(add, flake, params)
   end
 end
 
+-- Calls that find no saved VM of their definition boot one, silently.
+local function check_saved(add, flake, params)
+  local where = params.snapshot and not flake.user and registry.where { user = flake.own }
+  local plan = where and pilot.plan(flake.name, {}, where)
+  if not plan or not plan.process then return end
+  add("warning", ("flake '%s': no VM is saved of its definition and image as they are now: "
+    .. "calls boot one"):format(flake.name), "register it again with --force")
+end
+
 --- One VM flake.
 function M.check_flake(add, flake)
   local params = vm.params(flake)
@@ -108,6 +118,7 @@ function M.check_flake(add, flake)
   check_files(add, flake, params)
   if engine == "firecracker" then check_network(add, flake, params) end
   check_template(add, flake, params)
+  check_saved(add, flake, params)
 end
 
 --- Disks of flakes that are gone. names: state_names of all flakes, as set.
@@ -115,7 +126,8 @@ function M.check_disks(add, names)
   local root = vm.root({ user = fs.geteuid() ~= 0 })
   if not root or not fs.stat(root .. "/storage") then return end
   for _, path in ipairs(vm_disks.orphans(names)) do
-    add("warning", ("there is no flake for the disk %s"):format(path), "rm " .. path)
+    local what = path:match("%.snap") and "saved VM" or "disk"
+    add("warning", ("there is no flake for the %s %s"):format(what, path), "rm -r " .. path)
   end
 end
 
