@@ -126,6 +126,7 @@ check "kill -9 of the process beside the VM ends the VM" wait_for no_qemu
 run vres -c 'cat /kept; exit 4'
 check "the next call starts anew, with the disk" [ "$rc" = 4 -a "$(qemus)" = 1 ]
 pkill -9 '^qemu-system'
+wait_for no_qemu
 run timeout 60 vres -c 'echo again; exit 5'
 check "kill -9 of qemu: the next call starts anew" [ "$rc" = 5 -a "$(cat "$out")" = again -a "$(qemus)" = 1 ]
 vres -c 'echo ready; sleep 100' >"$out" 2>"$err" </dev/null & pid=$!
