@@ -46,9 +46,13 @@ static void add_default(struct strv *words, const char *word)
 }
 
 // A word of the definition, where it fits the machine.
-static void add_own(struct strv *words, const struct machine *machine, const char *word)
+static void add_own(struct strv *words, const struct machine *machine, const struct plan *plan,
+		    const char *word)
 {
 	bool address = str_starts(word, "ip=");
+
+	if (plan->debug && streq(word, "quiet"))
+		return;
 
 	// QEMU's devices are found through ACPI.
 	if (machine->engine == VM_QEMU && streq(word, "acpi=off"))
@@ -223,7 +227,7 @@ char *machine_command_line(const struct machine *machine, const struct plan *pla
 	cleanup_free char *line = NULL;
 
 	for (size_t i = 0; i < machine->boot_args.n; i++)
-		add_own(&words, machine, machine->boot_args.v[i]);
+		add_own(&words, machine, plan, machine->boot_args.v[i]);
 	add_default(&words, "init=/usr/sbin/sci");
 	add_default(&words, "root=/dev/vda");
 	add_default(&words, "ro");
