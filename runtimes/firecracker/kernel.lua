@@ -34,6 +34,13 @@ function M.version(path)
   return header and header.version or path:match("/vmlinu[xz]%-([^/]+)$")
 end
 
+--- May the kernel refuse modules that are not signed? That stands in the configuration beside it.
+function M.wants_signatures(path)
+  local dir, version = path:match("^(.*/)vmlinu[xz]%-([^/]+)$")
+  local text = dir and fs.read(dir .. "config-" .. version)
+  return not text or text:find("\nCONFIG_MODULE_SIG_FORCE=y", 1, true) ~= nil
+end
+
 local function magic_of(path)
   local f <close> = io.open(path, "rb")
   return f and f:read(4)

@@ -226,6 +226,13 @@ check "nor has the template" [ "$(sha256sum $STORAGE/vdisk-*)" = "$sum" ]
 rm $STORAGE/vdisk-*
 run vdisk -c 'echo made anew'
 check "a template that is gone is made again" [ "$(cat "$out")" = "made anew" -a -e "$(ls $STORAGE/vdisk-*)" ]
+truncate -s 1M $STORAGE/vdisk-*
+run vdisk -c 'echo made anew'
+check "so is one that was cut off" out_is "made anew"
+vm_flake vhuge /bin/sh --overlay-size 20GB --no-net
+run vhuge -c 'df -k / | tail -n 1; exit 4'
+check "a disk of 20GB works, whose last part is too small for a file system" rc_is 4
+flake-ctl firecracker remove --app /usr/bin/vhuge
 run timeout 60 vsh -c 'echo x >/new && cat /new; dd if=/dev/zero of=/big bs=1M count=400 2>&1 | grep -o "No space.*"'
 check "without a disk changes are in memory, with a limit" [ "$(cat "$out" | xargs)" = "x No space left on device" ]
 check "the root file system of the image is never written to" vsh -c 'grep -q " ro," /proc/mounts; ! touch /dev/vda/x 2>/dev/null; ! dd if=/dev/zero of=/dev/vda count=1 2>/dev/null' </dev/null

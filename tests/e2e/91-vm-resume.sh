@@ -30,6 +30,10 @@ vres -c cat <"$T/big2" >"$T/big2.out"
 wait $pid
 check "32 MiB each way in two calls at once" [ "$(cat "$T"/big[12] | sha256sum)" = "$(cat "$T"/big[12].out | sha256sum)" ]
 rm "$T"/big*
+for i in $(seq 70); do vres -c 'sleep 1; echo x' </dev/null >"$T/c.$i" 2>&1 & pids[i]=$!; done
+good=0
+for i in $(seq 70); do wait "${pids[i]}" && [ "$(cat "$T/c.$i")" = x ] && good=$((good + 1)); done
+check "70 calls at once, more than a VM serves: the others wait" [ $good = 70 -a "$(qemus)" = 1 ]
 run timeout 20 bash -c 'vres -c yes | head -n 1; echo ${PIPESTATUS[0]}'
 check "closed output ends a call" [ "$(xargs <"$out")" = "y 141" ]
 vres -c 'echo $$ >/run/blocked; exec cat /dev/zero' 2>/dev/null </dev/null | (sleep 4) & blocked=$!
@@ -122,6 +126,7 @@ check "kill -9 of the process beside the VM ends the VM" wait_for no_qemu
 run vres -c 'cat /kept; exit 4'
 check "the next call starts anew, with the disk" [ "$rc" = 4 -a "$(qemus)" = 1 ]
 pkill -9 '^qemu-system'
+wait_for no_qemu
 run timeout 60 vres -c 'echo again; exit 5'
 check "kill -9 of qemu: the next call starts anew" [ "$rc" = 5 -a "$(cat "$out")" = again -a "$(qemus)" = 1 ]
 vres -c 'echo ready; sleep 100' >"$out" 2>"$err" </dev/null & pid=$!

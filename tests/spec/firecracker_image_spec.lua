@@ -414,6 +414,29 @@ with tarfile.open("%s", "w") as tar:
     end)
   end)
 
+  it("modules lose their signatures where the kernel asks for none", function()
+    local kernel = require "shipped.runtimes.firecracker.kernel"
+    local dir = file("config")
+    assert(fs.mkdir(dir))
+    assert.is_true(kernel.wants_signatures(dir .. "/vmlinuz-1"))
+    assert(fs.write(dir .. "/config-1", "CONFIG_X=y\n# CONFIG_MODULE_SIG_FORCE is not set\n"))
+    assert.is_false(kernel.wants_signatures(dir .. "/vmlinuz-1"))
+    assert(fs.write(dir .. "/config-1", "CONFIG_X=y\nCONFIG_MODULE_SIG_FORCE=y\n"))
+    assert.is_true(kernel.wants_signatures(dir .. "/vmlinuz-1"))
+    local modules = require "shipped.runtimes.firecracker.modules"
+    local info = string.pack("BBBBBxxx>I4", 0, 4, 2, 6, 3, 9)
+    local signature = "signerkeysignature" .. info .. "~Module signature appended~\n"
+    assert(fs.write(dir .. "/a.ko", "code" .. signature))
+    local index = { dir = dir, files = { a = "a.ko" }, builtin = {} }
+    for sealed, content in pairs { [true] = "code" .. signature, [false] = "code" } do
+      index.sealed = sealed
+      local target = dir .. "/" .. tostring(sealed)
+      assert(fs.mkdir(target))
+      assert(modules.collect(index, { "a" }, target))
+      assert.are.equal(content, fs.read(target .. "/a.ko"))
+    end
+  end)
+
   it("kernels in a bzImage are taken out of it", function()
     local kernel = require "shipped.runtimes.firecracker.kernel"
     local elf = "\x7fELF" .. ("kernel code "):rep(1000)
