@@ -201,8 +201,9 @@ static int fetch_from(struct transfer *t, const char *part, struct error *err)
 	if (transfer_run(t, err) < 0) {
 		if (t->no_range && t->offset)
 			return 1;
-		return t->write_failed ? error_set(err, t->write_failed, "cannot write %s", part) :
-					 -1;
+		if (t->write_failed)
+			return error_set(err, t->write_failed, "cannot write %s", part);
+		return -1;
 	}
 	status = t->res->status;
 	if (t->offset && (status == 200 || status == 416))
