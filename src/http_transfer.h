@@ -14,12 +14,12 @@ struct transfer {
 	struct curl_slist *headers;
 	char why[CURL_ERROR_SIZE];
 	bool too_big, aborted;
-	uint64_t offset; // download: bytes that were there before
-	int fd;		 // download: the .part file
-	char *tag;	 // download: what the server called the version that the part is of
-	char *tag_file;	 // download: holds it
+	uint64_t offset;  // download: bytes that were there before
+	int fd;		  // download: the .part file
+	char *tag;	  // download: what the server called the version that the part is of
+	char *tag_file;	  // download: holds it
 	int write_failed; // an errno
-	bool no_range; // the server cannot resume, or has another version
+	bool no_range;	  // the server cannot resume, or has another version
 };
 
 int transfer_start(struct transfer *t, struct error *err);
