@@ -212,6 +212,12 @@ describe("images of VMs", function()
       assert.are.equal("another's", fs.read(images .. "/leap/rootfs"))
       assert(make(true, "mine"))
       assert.are.equal("mine", fs.read(images .. "/leap/rootfs"))
+      local exchange = fs.exchange
+      fs.exchange = function() return nil, "not on this file system", "EINVAL" end
+      local done = make(true, "mine, too")
+      fs.exchange = exchange
+      assert.is_true(done)
+      assert.are.equal("mine, too", fs.read(images .. "/leap/rootfs"))
       assert.are.equal(".lock leap", left())
     end)
 
