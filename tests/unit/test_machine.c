@@ -209,9 +209,24 @@ static void firecracker_config(void **state)
 	assert_string_equal(
 		doc_get(doc_get(config, "network-interfaces")->items[0], "host_dev_name")->value,
 		"tap-x");
+	assert_string_equal(doc_get(doc_get(config, "vsock"), "uds_path")->value, VM_SOCKET);
 	assert_string_equal(mac, again);
 	assert_int_equal(strlen(mac), 17);
 	assert_true(str_starts(mac, "02:"));
+}
+
+// Where nobody uses it, it would make a socket wherever the caller is.
+static void no_channel_no_socket(void **state)
+{
+	cleanup_machine struct machine machine = { 0 };
+	cleanup_plan struct plan plan = { 0 };
+	cleanup_free char *text = NULL;
+
+	(void)state;
+	with(&machine, &plan, (const char *[]){ "--engine=firecracker", "--no-net", NULL });
+	machine.framed = false;
+	text = machine_config(&machine, "02:00:00:00:00:01");
+	assert_null(strstr(text, "vsock\":"));
 }
 
 static size_t find(const struct strv *argv, const char *text)
@@ -316,11 +331,17 @@ static void overlays(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(defaults),	  cmocka_unit_test(settings),
-		cmocka_unit_test(qemu_words),	  cmocka_unit_test(refusals),
-		cmocka_unit_test(no_files),	  cmocka_unit_test(firecracker_config),
-		cmocka_unit_test(qemu_argv),	  cmocka_unit_test(taps),
-		cmocka_unit_test(template_names), cmocka_unit_test(overlays),
+		cmocka_unit_test(defaults),
+		cmocka_unit_test(settings),
+		cmocka_unit_test(qemu_words),
+		cmocka_unit_test(refusals),
+		cmocka_unit_test(no_files),
+		cmocka_unit_test(firecracker_config),
+		cmocka_unit_test(qemu_argv),
+		cmocka_unit_test(taps),
+		cmocka_unit_test(template_names),
+		cmocka_unit_test(overlays),
+		cmocka_unit_test(no_channel_no_socket),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, clear);
