@@ -143,7 +143,9 @@ static int run_serial(struct plan *plan, const struct machine *machine, const ch
 static int run_port(struct plan *plan, const struct machine *machine, const struct vm_place *place,
 		    struct error *err)
 {
-	cleanup_vm struct vm vm = { .pidfd = -1, .console = -1, .debug = plan->debug };
+	cleanup_vm struct vm vm = {
+		.pidfd = -1, .signals = -1, .console = -1, .debug = plan->debug
+	};
 	struct vm_link to = { .channel = -1, .listener = -1, .vm = &vm };
 	cleanup_fd int ours = -1, theirs = -1;
 	int ends[2];
@@ -163,12 +165,16 @@ static int run_port(struct plan *plan, const struct machine *machine, const stru
 static int run_boot(struct plan *plan, const struct machine *machine, struct vm_place *place,
 		    struct error *err)
 {
-	cleanup_vm struct vm vm = { .pidfd = -1, .console = -1, .debug = plan->debug };
+	cleanup_vm struct vm vm = {
+		.pidfd = -1, .signals = -1, .console = -1, .debug = plan->debug
+	};
 	cleanup_fd int lock = -1, listener = -1;
 	struct vm_link to = { .channel = -1, .listener = -1, .vm = &vm };
 	int status = -1;
 
-	if (vm_directory(place, &lock, err) < 0)
+	// From here on a signal may not leave a directory behind.
+	vm.signals = vm_signals(err);
+	if (vm.signals < 0 || vm_directory(place, &lock, err) < 0)
 		return -1;
 	listener = vm_listener(place->dir, VM_SOCKET_GUEST, err);
 	to.listener = listener;
@@ -184,12 +190,15 @@ static int run_boot(struct plan *plan, const struct machine *machine, struct vm_
 static int run_saved(const struct plan *plan, const struct machine *machine, struct vm_place *place,
 		     const struct snapshot *saved, bool *restored, struct error *err)
 {
-	cleanup_vm struct vm vm = { .pidfd = -1, .console = -1, .debug = plan->debug };
+	cleanup_vm struct vm vm = {
+		.pidfd = -1, .signals = -1, .console = -1, .debug = plan->debug
+	};
 	cleanup_fd int lock = -1, channel = -1;
 	struct vm_link to = { .channel = -1, .listener = -1, .vm = &vm };
 	int status = -1;
 
-	if (vm_directory(place, &lock, err) < 0)
+	vm.signals = vm_signals(err);
+	if (vm.signals < 0 || vm_directory(place, &lock, err) < 0)
 		return -1;
 	channel = vm_snapshot_restore(&vm, plan, machine, place, saved, err);
 	*restored = channel >= 0;
@@ -243,20 +252,22 @@ static int run_socket(struct plan *plan, const struct machine *machine, struct v
 				 : run_boot(plan, machine, place, err);
 }
 
-// One that is about to end takes no calls any more: then it is started anew.
+// One that is about to end takes no calls any more: then it is started anew. Others may have done
+// that meanwhile: only the one that did not answer is to go.
 static int reach(struct plan *plan, const struct machine *machine, struct vm_place *place,
 		 struct error *err)
 {
+	cleanup_free char *mute = NULL;
 	int channel;
 
-	if (vm_stay(plan, machine, place, err) < 0)
+	if (vm_stay(plan, machine, place, NULL, err) < 0)
 		return -1;
 	channel = vm_connect(place->socket, err);
 	if (channel >= 0)
 		return channel;
 	error_clear(err);
-	if (vm_stop(place->state, place->key, err) < 0 || compose(plan, err) < 0 ||
-	    vm_stay(plan, machine, place, err) < 0)
+	mute = xstrdup(place->socket);
+	if (vm_stay(plan, machine, place, mute, err) < 0)
 		return -1;
 	return vm_connect(place->socket, err);
 }

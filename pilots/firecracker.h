@@ -114,6 +114,7 @@ void vm_overlay_remove(const char *key);
 struct vm {
 	pid_t pid;
 	int pidfd;
+	int signals;	 // while one waits there, waiting for the VM ends; -1: not looked at
 	int console;	 // what it says: kernel messages, the engine's own
 	bool debug;	 // show that on stderr
 	char tail[4096]; // the last of it
@@ -134,8 +135,12 @@ bool vm_listen(struct vm *vm);
 long long vm_now(void);
 // Has it ended?
 bool vm_is_over(const struct vm *vm);
-// Waits until fd (-1: none) can be read: true; false: the VM has ended, or the time is over. What
-// the engine says is read meanwhile: it must not be held up.
+// Blocks the signals that go on to the program of a call: a signalfd of them.
+int vm_signals(struct error *err);
+// Does one wait there?
+bool vm_is_interrupted(const struct vm *vm);
+// Waits until fd (-1: none) can be read: true; false: the VM has ended, a signal waits, or the time
+// is over. What the engine says is read meanwhile: it must not be held up.
 bool vm_wait(struct vm *vm, int fd, int ms);
 // Reads the guest's hello, and not one byte more.
 int vm_hello(struct vm *vm, int channel, int ms, struct error *err);
