@@ -125,8 +125,7 @@ static void on_term(int sig)
 	(void)sig;
 	if (engine > 0) {
 		kill(engine, SIGKILL);
-		while (waitpid(engine, NULL, 0) < 0 && errno == EINTR)
-			;
+		waitpid(engine, NULL, 0);
 	}
 	_exit(1);
 }

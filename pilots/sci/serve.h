@@ -7,8 +7,8 @@
 // What new streams come from.
 struct serve {
 	struct server server;
-	int signals;  // signalfd
-	int listener; // vsock; -1: none
+	int signals;	 // signalfd
+	int listener;	 // vsock; -1: none
 	int port_events; // epoll of a port that waits for its peer; -1: none
 };
 
