@@ -16,7 +16,7 @@ static bool is_interface(const char *name)
 {
 	cleanup_free char *path = xasprintf("/sys/class/net/%s", name);
 
-	return access(path, F_OK) == 0;
+	return !strchr(name, '/') && access(path, F_OK) == 0;
 }
 
 // The tap of this instance: the definition's, or by its name. Caller frees.

@@ -61,7 +61,8 @@ int machine_read(struct machine *machine, const struct plan *plan, struct error 
 void machine_free(struct machine *machine);
 #define cleanup_machine __attribute__((cleanup(machine_free)))
 
-// Does a guest run under /dev/kvm for us? Tried once a boot. why (may be NULL): "usable", or the
+// Does a guest run under /dev/kvm for us? Tried once a boot, if it
+// doesn't, now and then. why (may be NULL): "usable", or the
 // reason; the caller's to free.
 bool vm_kvm(char **why);
 

@@ -238,9 +238,11 @@ static void qemu_channel(struct strv *argv)
 
 static void qemu_network(const struct machine *machine, const char *mac, struct strv *argv)
 {
+	cleanup_free char *tap = escape(machine->tap ? machine->tap : "");
+
 	strv_push(argv, "-netdev");
 	if (machine->tap)
-		strv_pushf(argv, "tap,id=net,ifname=%s,script=no,downscript=no", machine->tap);
+		strv_pushf(argv, "tap,id=net,ifname=%s,script=no,downscript=no", tap);
 	else
 		strv_push(argv, "user,id=net");
 	strv_push(argv, "-device");

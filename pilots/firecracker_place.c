@@ -101,14 +101,16 @@ int vm_directory(struct vm_place *place, int *lock, struct error *err)
 	for (unsigned i = 0; i < 10000; i++) {
 		cleanup_free char *path = xasprintf("%s/%s.%d-%u" DIRECTORY_END, place->state_path,
 						    place->key, (int)getpid(), i);
+		cleanup_error struct error why = { 0 };
 
-		if (mkdir(path, 0700) == 0) {
+		// Of that mode, whatever the umask.
+		if (fs_mkdir(path, 0700, &why) == 0) {
 			place->dir = steal_ptr(&path);
 			*lock = open_lock(place->dir);
 			return *lock < 0 ? error_set(err, errno, "cannot lock %s", place->dir) : 0;
 		}
-		if (errno != EEXIST)
-			return error_set(err, errno, "cannot make %s", path);
+		if (why.code != EEXIST)
+			return error_set(err, why.code, "cannot make %s", path);
 	}
 	return error_set(err, EEXIST, "cannot make a directory in %s", place->state_path);
 }
@@ -134,9 +136,12 @@ int vm_listener(const char *dir, const char *name, struct error *err)
 	cleanup_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	struct sockaddr_un at;
 	cleanup_fd int where = address(&at, dir, name);
+	mode_t mask = umask(0177);
+	int rc = bind(fd, (struct sockaddr *)&at, sizeof(at)), code = errno;
 
-	if (fd < 0 || where < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 ||
-	    listen(fd, SOMAXCONN) < 0)
+	umask(mask);
+	errno = code;
+	if (fd < 0 || where < 0 || rc < 0 || listen(fd, SOMAXCONN) < 0)
 		return error_set(err, errno, "cannot listen at %s/%s", dir, name);
 	return steal_fd(&fd);
 }
