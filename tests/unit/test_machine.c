@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
 
 #include "doc.h"
@@ -321,6 +322,7 @@ static void overlays(void **state)
 	cleanup_fd int place = -1, fd = -1, template = -1;
 	char text[5] = "";
 	struct stat st;
+	sigset_t set;
 
 	(void)state;
 	// Only root's storage is below FLAKE_ROOT.
@@ -342,6 +344,14 @@ static void overlays(void **state)
 	assert_int_equal(st.st_size, machine.overlay);
 	assert_true(st.st_blocks < 2048);
 	assert_int_equal(st.st_nlink, 0);
+	// Who is to end does not copy first.
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	kill(getpid(), SIGTERM);
+	assert_int_equal(vm_overlay(&plan, &machine, "tool", NULL), -1);
+	assert_int_equal(sigtimedwait(&set, NULL, &(struct timespec){ 0 }), SIGTERM);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
 	machine.stays = true;
 	close(fd);
 	fd = vm_overlay(&plan, &machine, "tool", NULL);
