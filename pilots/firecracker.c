@@ -161,6 +161,19 @@ static int run_port(struct plan *plan, const struct machine *machine, const stru
 	return session_run(plan, &to, err);
 }
 
+// The end of a VM that has a directory. What a signal has cut short ends as by that signal.
+static int leave(struct vm *vm, struct vm_place *place, int status, struct error *err)
+{
+	if (status < 0 && vm_is_interrupted(vm)) {
+		error_clear(err);
+		status = 128 + vm->sig;
+	}
+	vm_end(vm);
+	vm_directory_remove(place->dir);
+	free(steal_ptr(&place->dir));
+	return status;
+}
+
 // Firecracker: the guest connects to our socket.
 static int run_boot(struct plan *plan, const struct machine *machine, struct vm_place *place,
 		    struct error *err)
@@ -180,9 +193,7 @@ static int run_boot(struct plan *plan, const struct machine *machine, struct vm_
 	to.listener = listener;
 	if (listener >= 0 && vm_boot(&vm, plan, machine, place, &plan->argv, -1, err) == 0)
 		status = session_run(plan, &to, err);
-	vm_end(&vm);
-	vm_directory_remove(place->dir);
-	return status;
+	return leave(&vm, place, status, err);
 }
 
 // Firecracker restores a saved VM, and we connect. Returns -1, too, if nothing could be restored:
@@ -205,10 +216,7 @@ static int run_saved(const struct plan *plan, const struct machine *machine, str
 	to.channel = channel;
 	if (*restored)
 		status = session_run(plan, &to, err);
-	vm_end(&vm);
-	vm_directory_remove(place->dir);
-	free(steal_ptr(&place->dir));
-	return status;
+	return leave(&vm, place, status, err);
 }
 
 // Without a saved VM, or with one that this Firecracker cannot restore, a new one is booted.

@@ -115,7 +115,8 @@ void vm_overlay_remove(const char *key);
 struct vm {
 	pid_t pid;
 	int pidfd;
-	int signals;	 // while one waits there, waiting for the VM ends; -1: not looked at
+	int signals;	 // what comes there ends waiting for the VM; -1: not looked at
+	int sig;	 // that has come; 0: none
 	int console;	 // what it says: kernel messages, the engine's own
 	bool debug;	 // show that on stderr
 	char tail[4096]; // the last of it
@@ -138,9 +139,11 @@ long long vm_now(void);
 bool vm_is_over(const struct vm *vm);
 // Blocks the signals that go on to the program of a call: a signalfd of them.
 int vm_signals(struct error *err);
-// Does one wait there?
-bool vm_is_interrupted(const struct vm *vm);
-// Waits until fd (-1: none) can be read: true; false: the VM has ended, a signal waits, or the time
+// The next one there that is to end a call while no program has it; 0: none.
+int vm_signal_of(int signals);
+// Did one come?
+bool vm_is_interrupted(struct vm *vm);
+// Waits until fd (-1: none) can be read: true; false: the VM has ended, a signal came, or the time
 // is over. What the engine says is read meanwhile: it must not be held up.
 bool vm_wait(struct vm *vm, int fd, int ms);
 // Reads the guest's hello, and not one byte more.

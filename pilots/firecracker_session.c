@@ -28,7 +28,8 @@ enum {
 // Standard output or error on its way to the caller.
 struct sink {
 	int fd;
-	bool pipe; // or socket: can be written to without waiting
+	bool pipe;   // or socket: can be written to without waiting
+	size_t most; // to be written at once where it cannot
 	struct channel_buffer data;
 	uint32_t passed; // written since the last WINDOW
 	bool closed;	 // nobody reads it any more
@@ -252,7 +253,11 @@ static void sink_open(struct sink *sink, int fd)
 	struct stat st;
 
 	sink->fd = fd;
-	sink->pipe = fstat(fd, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
+	if (fstat(fd, &st) < 0)
+		st.st_mode = 0;
+	sink->pipe = S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode);
+	// poll promises a pipe and a terminal that much room.
+	sink->most = S_ISREG(st.st_mode) ? CHUNK : PIPE_BUF;
 }
 
 // Writes what goes without waiting. Files are not asked to: some file systems (btrfs, xfs) then
@@ -266,8 +271,7 @@ static ssize_t write_some(const struct sink *sink)
 
 	if (n >= 0 || (sink->pipe && errno != EOPNOTSUPP && errno != ENOSYS))
 		return n;
-	// poll has promised a pipe that much room; terminals and files take it.
-	return write(sink->fd, data, len < PIPE_BUF ? len : PIPE_BUF);
+	return write(sink->fd, data, len < sink->most ? len : sink->most);
 }
 
 static void write_sink(struct session *s, uint8_t stream)
@@ -413,17 +417,6 @@ static int turn(struct session *s, struct error *err)
 	return s->over ? 0 : 1;
 }
 
-// A signal while there is no program any more that could have it; 0: none.
-static int take_last_signal(const struct session *s)
-{
-	struct signalfd_siginfo info;
-
-	while (read(s->signals, &info, sizeof(info)) == sizeof(info))
-		if (info.ssi_signo != SIGWINCH && info.ssi_signo != SIGCONT)
-			return (int)info.ssi_signo;
-	return 0;
-}
-
 // What has arrived goes to the caller, who may take his time; a signal ends that.
 static void flush(struct session *s)
 {
@@ -437,7 +430,7 @@ static void flush(struct session *s)
 			if (poll(on, 2, -1) < 0)
 				continue;
 			if (on[1].revents)
-				sig = take_last_signal(s);
+				sig = vm_signal_of(s->signals);
 			else if (on[0].revents)
 				write_sink(s, (uint8_t)(i + 1));
 		}

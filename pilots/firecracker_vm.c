@@ -141,11 +141,21 @@ int vm_signals(struct error *err)
 	return fd < 0 ? error_set(err, errno, "cannot wait for signals") : fd;
 }
 
-bool vm_is_interrupted(const struct vm *vm)
+int vm_signal_of(int signals)
 {
-	struct pollfd on = { .fd = vm->signals, .events = POLLIN };
+	struct signalfd_siginfo info;
 
-	return poll(&on, 1, 0) > 0;
+	while (read(signals, &info, sizeof(info)) == sizeof(info))
+		if (info.ssi_signo != SIGWINCH && info.ssi_signo != SIGCONT)
+			return (int)info.ssi_signo;
+	return 0;
+}
+
+bool vm_is_interrupted(struct vm *vm)
+{
+	if (!vm->sig && vm->signals >= 0)
+		vm->sig = vm_signal_of(vm->signals);
+	return vm->sig != 0;
 }
 
 bool vm_wait(struct vm *vm, int fd, int ms)
@@ -163,7 +173,7 @@ bool vm_wait(struct vm *vm, int fd, int ms)
 			on[1].fd = -1;
 		if (on[0].revents)
 			return true;
-		if (on[2].revents || on[3].revents)
+		if (on[2].revents || vm_is_interrupted(vm))
 			return false;
 	}
 	return false;

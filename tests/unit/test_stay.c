@@ -260,9 +260,13 @@ static void interrupted(void **state)
 	vm.signals = vm_signals(NULL);
 	assert_true(vm.signals >= 0);
 	assert_false(vm_is_interrupted(&vm));
+	// The terminal's size changes: that is no reason to end.
+	raise(SIGWINCH);
+	assert_false(vm_is_interrupted(&vm));
 	kill(getpid(), SIGTERM);
 	assert_false(vm_wait(&vm, -1, 20000));
 	assert_true(vm_is_interrupted(&vm));
+	assert_int_equal(vm.sig, SIGTERM);
 	assert_true(vm_now() - before < 10000);
 	signal(SIGTERM, SIG_IGN);
 	sigemptyset(&none);
