@@ -163,7 +163,7 @@ $(SO):
 
 UNIT_OBJS := $(call objs,$(BASE) $(FLAKE) $(PROCESS) $(FS) $(ARCHIVE)) $(call pobjs,$(PLAN) $(ENGINES)) \
 	$(FLUSH)
-$(B)/unit/test_sci $(B)/unit/test_sci_rules: $(B)/sci
+$(patsubst %,$(B)/unit/test_%,sci sci_rules stay switch): $(B)/sci
 $(B)/unit/%: tests/unit/%.c $(UNIT_OBJS)
 	$(link)
 	$(Q)$(CC) $(ALL_CFLAGS) -MF $@.d -iquote pilots $(ALL_LDFLAGS) -o $@ $< $(UNIT_OBJS) -lcmocka \

@@ -16,7 +16,7 @@ static bool is_interface(const char *name)
 {
 	cleanup_free char *path = xasprintf("/sys/class/net/%s", name);
 
-	return access(path, F_OK) == 0;
+	return !strchr(name, '/') && access(path, F_OK) == 0;
 }
 
 // The tap of this instance: the definition's, or by its name. Caller frees.
@@ -158,7 +158,9 @@ static int run_serial(struct plan *plan, const struct machine *machine, const ch
 static int run_port(struct plan *plan, const struct machine *machine, const struct vm_place *place,
 		    struct error *err)
 {
-	cleanup_vm struct vm vm = { .pidfd = -1, .console = -1, .debug = plan->debug };
+	cleanup_vm struct vm vm = {
+		.pidfd = -1, .signals = -1, .console = -1, .debug = plan->debug
+	};
 	struct vm_link to = { .channel = -1, .listener = -1, .vm = &vm };
 	cleanup_fd int ours = -1, theirs = -1;
 	int ends[2];
@@ -174,24 +176,39 @@ static int run_port(struct plan *plan, const struct machine *machine, const stru
 	return session_run(plan, &to, err);
 }
 
+// The end of a VM that has a directory. What a signal has cut short ends as by that signal.
+static int leave(struct vm *vm, struct vm_place *place, int status, struct error *err)
+{
+	if (status < 0 && vm_is_interrupted(vm)) {
+		error_clear(err);
+		status = 128 + vm->sig;
+	}
+	vm_end(vm);
+	vm_directory_remove(place->dir);
+	free(steal_ptr(&place->dir));
+	return status;
+}
+
 // Firecracker: the guest connects to our socket.
 static int run_boot(struct plan *plan, const struct machine *machine, struct vm_place *place,
 		    struct error *err)
 {
-	cleanup_vm struct vm vm = { .pidfd = -1, .console = -1, .debug = plan->debug };
+	cleanup_vm struct vm vm = {
+		.pidfd = -1, .signals = -1, .console = -1, .debug = plan->debug
+	};
 	cleanup_fd int lock = -1, listener = -1;
 	struct vm_link to = { .channel = -1, .listener = -1, .vm = &vm };
 	int status = -1;
 
-	if (vm_directory(place, &lock, err) < 0)
+	// From here on a signal may not leave a directory behind.
+	vm.signals = vm_signals(err);
+	if (vm.signals < 0 || vm_directory(place, &lock, err) < 0)
 		return -1;
 	listener = vm_listener(place->dir, VM_SOCKET_GUEST, err);
 	to.listener = listener;
 	if (listener >= 0 && vm_boot(&vm, plan, machine, place, &plan->argv, -1, err) == 0)
 		status = session_run(plan, &to, err);
-	vm_end(&vm);
-	vm_directory_remove(place->dir);
-	return status;
+	return leave(&vm, place, status, err);
 }
 
 // Firecracker restores a saved VM, and we connect. Returns -1, too, if nothing could be restored:
@@ -199,22 +216,22 @@ static int run_boot(struct plan *plan, const struct machine *machine, struct vm_
 static int run_saved(const struct plan *plan, const struct machine *machine, struct vm_place *place,
 		     const struct snapshot *saved, bool *restored, struct error *err)
 {
-	cleanup_vm struct vm vm = { .pidfd = -1, .console = -1, .debug = plan->debug };
+	cleanup_vm struct vm vm = {
+		.pidfd = -1, .signals = -1, .console = -1, .debug = plan->debug
+	};
 	cleanup_fd int lock = -1, channel = -1;
 	struct vm_link to = { .channel = -1, .listener = -1, .vm = &vm };
 	int status = -1;
 
-	if (vm_directory(place, &lock, err) < 0)
+	vm.signals = vm_signals(err);
+	if (vm.signals < 0 || vm_directory(place, &lock, err) < 0)
 		return -1;
 	channel = vm_snapshot_restore(&vm, plan, machine, place, saved, err);
 	*restored = channel >= 0;
 	to.channel = channel;
 	if (*restored)
 		status = session_run(plan, &to, err);
-	vm_end(&vm);
-	vm_directory_remove(place->dir);
-	free(steal_ptr(&place->dir));
-	return status;
+	return leave(&vm, place, status, err);
 }
 
 // Without a saved VM, or with one that this Firecracker cannot restore, a new one is booted.
@@ -258,20 +275,22 @@ static int run_socket(struct plan *plan, const struct machine *machine, struct v
 				 : run_boot(plan, machine, place, err);
 }
 
-// One that is about to end takes no calls any more: then it is started anew.
+// One that is about to end takes no calls any more: then it is started anew. Others may have done
+// that meanwhile: only the one that did not answer is to go.
 static int reach(struct plan *plan, const struct machine *machine, struct vm_place *place,
 		 struct error *err)
 {
+	cleanup_free char *mute = NULL;
 	int channel;
 
-	if (vm_stay(plan, machine, place, err) < 0)
+	if (vm_stay(plan, machine, place, NULL, err) < 0)
 		return -1;
 	channel = vm_call(place->socket, err);
 	if (channel >= 0)
 		return channel;
 	error_clear(err);
-	if (vm_stop(place->state, place->key, err) < 0 || compose(plan, err) < 0 ||
-	    vm_stay(plan, machine, place, err) < 0)
+	mute = xstrdup(place->socket);
+	if (vm_stay(plan, machine, place, mute, err) < 0)
 		return -1;
 	return vm_call(place->socket, err);
 }

@@ -61,7 +61,8 @@ int machine_read(struct machine *machine, const struct plan *plan, struct error 
 void machine_free(struct machine *machine);
 #define cleanup_machine __attribute__((cleanup(machine_free)))
 
-// Does a guest run under /dev/kvm for us? Tried once a boot. why (may be NULL): "usable", or the
+// Does a guest run under /dev/kvm for us? Tried once a boot, if it
+// doesn't, now and then. why (may be NULL): "usable", or the
 // reason; the caller's to free.
 bool vm_kvm(char **why);
 
@@ -114,6 +115,8 @@ void vm_overlay_remove(const char *key);
 struct vm {
 	pid_t pid;
 	int pidfd;
+	int signals;	 // what comes there ends waiting for the VM; -1: not looked at
+	int sig;	 // that has come; 0: none
 	int console;	 // what it says: kernel messages, the engine's own
 	bool debug;	 // show that on stderr
 	char tail[4096]; // the last of it
@@ -134,8 +137,14 @@ bool vm_listen(struct vm *vm);
 long long vm_now(void);
 // Has it ended?
 bool vm_is_over(const struct vm *vm);
-// Waits until fd (-1: none) can be read: true; false: the VM has ended, or the time is over. What
-// the engine says is read meanwhile: it must not be held up.
+// Blocks the signals that go on to the program of a call: a signalfd of them.
+int vm_signals(struct error *err);
+// The next one there that is to end a call while no program has it; 0: none.
+int vm_signal_of(int signals);
+// Did one come?
+bool vm_is_interrupted(struct vm *vm);
+// Waits until fd (-1: none) can be read: true; false: the VM has ended, a signal came, or the time
+// is over. What the engine says is read meanwhile: it must not be held up.
 bool vm_wait(struct vm *vm, int fd, int ms);
 // Reads the guest's hello, and not one byte more.
 int vm_hello(struct vm *vm, int channel, int ms, struct error *err);

@@ -44,7 +44,7 @@ static int dial(struct vm *vm, const char *dir, struct error *err)
 		if (code != ENOENT && code != ECONNREFUSED)
 			return error_set(err, code, "cannot connect to %s/" VM_API, dir);
 		vm_wait(vm, code == ENOENT ? news : -1, code == ENOENT ? READY_MS : REFUSED_MS);
-		if (vm_is_over(vm)) {
+		if (vm_is_over(vm) || vm_is_interrupted(vm)) {
 			error_set(err, ERR_FLAKE, "firecracker did not start");
 			return vm_explain(vm, err);
 		}

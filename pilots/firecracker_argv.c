@@ -109,24 +109,33 @@ static struct node *network(const struct machine *machine, const char *mac)
 	return list_of(map);
 }
 
+static struct node *channel(void)
+{
+	struct node *map = node_new(NODE_MAP);
+
+	add(map, "guest_cid", number(3));
+	add(map, "uds_path", text(VM_SOCKET));
+	return map;
+}
+
 char *machine_config(const struct machine *machine, const char *mac)
 {
 	cleanup_node struct node *config = node_new(NODE_MAP);
 	struct node *drives = list_of(drive("rootfs", machine->rootfs, true, NULL));
-	struct node *size = node_new(NODE_MAP), *vsock = node_new(NODE_MAP);
+	struct node *size = node_new(NODE_MAP);
 
 	if (machine->overlay)
 		node_add(drives, NULL, drive("overlay", VM_OVERLAY, false, cache_of(machine)));
 	add(size, "vcpu_count", number(machine->vcpu));
 	add(size, "mem_size_mib", number(machine->mem));
-	add(vsock, "guest_cid", number(3));
-	add(vsock, "uds_path", text(VM_SOCKET));
 	add(config, "boot-source", boot_source(machine));
 	add(config, "drives", drives);
 	add(config, "machine-config", size);
 	if (machine->network)
 		add(config, "network-interfaces", network(machine, mac));
-	add(config, "vsock", vsock);
+	// Without our channel there is no directory of ours for its socket, either.
+	if (machine->framed)
+		add(config, "vsock", channel());
 	return doc_json(config);
 }
 
@@ -230,9 +239,11 @@ static void qemu_channel(struct strv *argv)
 
 static void qemu_network(const struct machine *machine, const char *mac, struct strv *argv)
 {
+	cleanup_free char *tap = escape(machine->tap ? machine->tap : "");
+
 	strv_push(argv, "-netdev");
 	if (machine->tap)
-		strv_pushf(argv, "tap,id=net,ifname=%s,script=no,downscript=no", machine->tap);
+		strv_pushf(argv, "tap,id=net,ifname=%s,script=no,downscript=no", tap);
 	else
 		strv_push(argv, "user,id=net");
 	strv_push(argv, "-device");

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/fs.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -19,6 +20,7 @@
 #define SYSTEM_DIR "/var/lib/firecracker"
 
 enum { LOCK_TURNS = 1000, LOCK_PAUSE_MS = 20 };
+enum { PIECE = 16 << 20 };
 
 // A directory that only its owner (root or we) can change.
 static int open_dir(int at, const char *name, const char *path, struct error *err)
@@ -133,12 +135,28 @@ bool vm_template_exists(const struct plan *plan, const struct machine *machine)
 	return fd >= 0;
 }
 
+// Copying may take its time; signals wait while there is something to clear up. Sets errno.
+static bool is_interrupted(void)
+{
+	static const int ends[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+	sigset_t waiting;
+
+	sigpending(&waiting);
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+		if (sigismember(&waiting, ends[i])) {
+			errno = EINTR;
+			return true;
+		}
+	return false;
+}
+
 static int copy_range(int from, int to, off_t at, off_t end)
 {
 	loff_t in = at, out = at;
 
 	while (in < end) {
-		ssize_t n = copy_file_range(from, &in, to, &out, (size_t)(end - in), 0);
+		size_t want = end - in < PIECE ? (size_t)(end - in) : PIECE;
+		ssize_t n = is_interrupted() ? -1 : copy_file_range(from, &in, to, &out, want, 0);
 
 		if (n <= 0)
 			return -1;
@@ -153,7 +171,7 @@ static int copy_bytes(int from, int to, off_t at, off_t end)
 	while (at < end) {
 		size_t want =
 			(size_t)(end - at) < sizeof(buffer) ? (size_t)(end - at) : sizeof(buffer);
-		ssize_t n = pread(from, buffer, want, at);
+		ssize_t n = is_interrupted() ? -1 : pread(from, buffer, want, at);
 
 		if (n <= 0 || pwrite(to, buffer, (size_t)n, at) != n)
 			return -1;

@@ -2,6 +2,8 @@
 // From the options of a plan to a machine, its engine and its kernel's command line.
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
+#include <time.h>
 
 #include "firecracker.h"
 #include "firecracker_kvm.h"
@@ -9,6 +11,8 @@
 #include "process.h"
 #include "state.h"
 #include "util.h"
+
+enum { RETRY_SECONDS = 600 };
 
 static int bad(const struct plan *plan, const char *option, const char *why, struct error *err)
 {
@@ -147,22 +151,39 @@ static char *boot_id(void)
 	return text;
 }
 
+// What was found out lately is not tried again: that it works holds for the boot; that it doesn't
+// may have been another hypervisor's doing, or a busy host's.
+static bool is_known(int dir, const char *boot, char **answer)
+{
+	cleanup_free char *text = NULL;
+	size_t len, n = strlen(boot);
+	struct timespec now;
+	struct stat st;
+
+	if (dir < 0 || state_read(dir, "kvm", &text, &len, NULL) < 0 || !str_starts(text, boot) ||
+	    text[n] != ' ' || fstatat(dir, "kvm", &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return false;
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (!streq(text + n + 1, "usable") &&
+	    (now.tv_sec < st.st_mtime || now.tv_sec - st.st_mtime > RETRY_SECONDS))
+		return false;
+	*answer = xstrdup(text + n + 1);
+	return true;
+}
+
 bool vm_kvm(char **why)
 {
 	cleanup_fd int node = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	cleanup_fd int dir = node < 0 ? -1 : state_open(NULL, NULL);
 	cleanup_free char *boot = boot_id(), *known = NULL, *text = NULL, *reason = NULL;
-	size_t len;
 	bool usable;
 
-	// Trying it takes a moment: once a boot is enough, as long as the node opens.
-	if (dir >= 0 && state_read(dir, "kvm", &known, &len, NULL) == 0 &&
-	    str_starts(known, boot) && known[strlen(boot)] == ' ') {
-		const char *rest = known + strlen(boot) + 1;
-
+	// Trying it takes a moment.
+	if (is_known(dir, boot, &known)) {
+		usable = streq(known, "usable");
 		if (why)
-			*why = xstrdup(rest);
-		return streq(rest, "usable");
+			*why = steal_ptr(&known);
+		return usable;
 	}
 	usable = kvm_usable(&reason);
 	text = xasprintf("%s %s", boot, usable ? "usable" : reason);

@@ -23,7 +23,7 @@
 #define DIRECTORY_END ".vm"
 #define LOCK "lock"
 
-enum { STOP_MS = 15000, CONNECT_MS = 10000 };
+enum { STOP_MS = 15000, END_MS = 5000, CONNECT_MS = 10000 };
 
 int vm_place_open(struct vm_place *place, const struct plan *plan, const struct machine *machine,
 		  struct error *err)
@@ -101,14 +101,16 @@ int vm_directory(struct vm_place *place, int *lock, struct error *err)
 	for (unsigned i = 0; i < 10000; i++) {
 		cleanup_free char *path = xasprintf("%s/%s.%d-%u" DIRECTORY_END, place->state_path,
 						    place->key, (int)getpid(), i);
+		cleanup_error struct error why = { 0 };
 
-		if (mkdir(path, 0700) == 0) {
+		// Of that mode, whatever the umask.
+		if (fs_mkdir(path, 0700, &why) == 0) {
 			place->dir = steal_ptr(&path);
 			*lock = open_lock(place->dir);
 			return *lock < 0 ? error_set(err, errno, "cannot lock %s", place->dir) : 0;
 		}
-		if (errno != EEXIST)
-			return error_set(err, errno, "cannot make %s", path);
+		if (why.code != EEXIST)
+			return error_set(err, why.code, "cannot make %s", path);
 	}
 	return error_set(err, EEXIST, "cannot make a directory in %s", place->state_path);
 }
@@ -134,27 +136,40 @@ int vm_listener(const char *dir, const char *name, struct error *err)
 	cleanup_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	struct sockaddr_un at;
 	cleanup_fd int where = address(&at, dir, name);
+	mode_t mask = umask(0177);
+	int rc = bind(fd, (struct sockaddr *)&at, sizeof(at)), code = errno;
 
-	if (fd < 0 || where < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 ||
-	    listen(fd, SOMAXCONN) < 0)
+	umask(mask);
+	errno = code;
+	if (fd < 0 || where < 0 || rc < 0 || listen(fd, SOMAXCONN) < 0)
 		return error_set(err, errno, "cannot listen at %s/%s", dir, name);
 	return steal_fd(&fd);
 }
 
-int vm_ask_for_port(int fd, int ms, struct error *err)
+int vm_ask_for_port(struct vm *vm, int fd, int ms, struct error *err)
 {
 	static const char ask[] = "CONNECT 52\n";
 	// A guest that does not see to its vsock gives no answer at all.
 	struct timeval limit = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
 	char answer[32];
 	size_t n = 0;
+	ssize_t got = 0;
 
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	if (send(fd, ask, sizeof(ask) - 1, MSG_NOSIGNAL) != sizeof(ask) - 1)
 		return error_set(err, errno, "cannot reach the guest");
+	if (vm && !vm_wait(vm, fd, ms))
+		return error_set(err, ERR_TIMEOUT, "cannot reach the guest");
 	// Byte by byte: what follows the line is the guest's.
-	while (n < sizeof(answer) - 1 && read(fd, answer + n, 1) == 1 && answer[n] != '\n')
+	while (n < sizeof(answer) - 1) {
+		got = read(fd, answer + n, 1);
+		// Even without handlers, after a stop.
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got != 1 || answer[n] == '\n')
+			break;
 		n++;
+	}
 	answer[n] = '\0';
 	return str_starts(answer, "OK ") ? 0
 					 : error_set(err, ECONNREFUSED, "cannot reach the guest");
@@ -178,7 +193,7 @@ int vm_connect(const char *path, struct error *err)
 
 	if (fd < 0)
 		return -1;
-	if (streq(path_base(path), VM_SOCKET) && vm_ask_for_port(fd, CONNECT_MS, err) < 0)
+	if (streq(path_base(path), VM_SOCKET) && vm_ask_for_port(NULL, fd, CONNECT_MS, err) < 0)
 		return -1;
 	return steal_fd(&fd);
 }
@@ -255,9 +270,26 @@ static void end_anyhow(const struct instance *instance)
 	cleanup_fd int pidfd = pidfd_open(instance->pid, 0);
 	struct pollfd on = { .fd = pidfd, .events = POLLIN };
 
-	if (pidfd >= 0 && instance_start_time(instance->pid) == instance->start &&
-	    pidfd_send_signal(pidfd, SIGKILL, NULL, 0) == 0)
+	if (pidfd < 0 || instance_start_time(instance->pid) != instance->start)
+		return;
+	// Asked, it sees to it that the engine is gone before it is: two of them on one overlay
+	// would destroy that.
+	if (pidfd_send_signal(pidfd, SIGTERM, NULL, 0) == 0 && poll(&on, 1, END_MS) > 0)
+		return;
+	if (pidfd_send_signal(pidfd, SIGKILL, NULL, 0) == 0)
 		poll(&on, 1, STOP_MS);
+}
+
+// Is it a VM's? An instance of that key may be another engine's, whose files are not ours.
+static bool is_vm(const struct instance *instance)
+{
+	const char *base = instance->runtime ? path_base(instance->runtime) : "";
+	cleanup_free char *dir =
+		xstrndup(instance->runtime ? instance->runtime : "",
+			 instance->runtime ? (size_t)(base - instance->runtime) : 0);
+
+	return (streq(base, VM_SOCKET) || streq(base, VM_SWITCH)) &&
+	       str_ends(dir, DIRECTORY_END "/");
 }
 
 int vm_stop_locked(int state, const char *key, struct error *err)
@@ -265,9 +297,13 @@ int vm_stop_locked(int state, const char *key, struct error *err)
 	cleanup_instance struct instance instance = { 0 };
 	cleanup_free char *dir = NULL;
 
-	(void)err;
-	if (instance_load(state, key, &instance) > 0 && !end_cleanly(&instance))
-		end_anyhow(&instance);
+	if (instance_load(state, key, &instance) > 0) {
+		if (!is_vm(&instance))
+			return error_set(err, ERR_FLAKE, "instance '%s' is no VM: end it first",
+					 key);
+		if (!end_cleanly(&instance))
+			end_anyhow(&instance);
+	}
 	instance_forget(state, key);
 	if (instance.runtime) {
 		dir = xstrndup(instance.runtime,

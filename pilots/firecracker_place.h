@@ -34,15 +34,17 @@ int vm_boot(struct vm *vm, const struct plan *plan, const struct machine *machin
 
 // Does the instance run, of this definition?
 bool vm_runs(const struct vm_place *place, const struct plan *plan);
-// Makes sure that the instance runs. Once, even if many call at the same time.
+// Makes sure that the instance runs, and another one than that at the socket `mute` (NULL: any will
+// do). Once, even if many call at the same time.
 int vm_stay(const struct plan *plan, const struct machine *machine, struct vm_place *place,
-	    struct error *err);
+	    const char *mute, struct error *err);
 // A file in memory that holds the text, to be read from its beginning.
 int vm_memory_with(const char *text, struct error *err);
 // A connection to a socket in a directory.
 int vm_dial(const char *dir, const char *name, struct error *err);
-// On a connection to Firecracker's VM_SOCKET: goes on to port 52 of the guest.
-int vm_ask_for_port(int fd, int ms, struct error *err);
+// On a connection to Firecracker's VM_SOCKET: goes on to port 52 of the guest. vm (may be NULL):
+// whose end ends the waiting.
+int vm_ask_for_port(struct vm *vm, int fd, int ms, struct error *err);
 // A connection to the instance's guest.
 int vm_connect(const char *socket, struct error *err);
 // The same, of which the guest's first word has arrived.

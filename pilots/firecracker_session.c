@@ -8,6 +8,7 @@
 #include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <time.h>
 
@@ -27,6 +28,8 @@ enum {
 // Standard output or error on its way to the caller.
 struct sink {
 	int fd;
+	bool pipe;   // or socket: can be written to without waiting
+	size_t most; // to be written at once where it cannot
 	struct channel_buffer data;
 	uint32_t passed; // written since the last WINDOW
 	bool closed;	 // nobody reads it any more
@@ -56,24 +59,6 @@ static void session_free(struct session *s)
 	free(s->out.data);
 	free(s->sinks[0].data.data);
 	free(s->sinks[1].data.data);
-}
-
-static int open_signals(struct session *s, struct error *err)
-{
-	static const int wanted[] = { SIGINT,  SIGTERM, SIGHUP,	  SIGQUIT,
-				      SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT };
-	struct sigaction action;
-	sigset_t set;
-
-	sigemptyset(&set);
-	// What was to be ignored (nohup) stays so.
-	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
-		if (sigaction(wanted[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN)
-			sigaddset(&set, wanted[i]);
-	signal(SIGPIPE, SIG_IGN);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	s->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	return s->signals < 0 ? error_set(err, errno, "cannot wait for signals") : 0;
 }
 
 static void put_text(struct session *s, enum channel_type type, const char *text)
@@ -169,6 +154,12 @@ static int take_exit(struct session *s, const struct channel_frame *frame)
 	return 0;
 }
 
+// Does a terminal take that byte of a text in UTF-8 for more than a character (C0, C1, DEL)?
+static bool is_control(const uint8_t *byte, uint8_t before)
+{
+	return *byte < 0x20 || *byte == 0x7f || (before == 0xc2 && *byte >= 0x80 && *byte < 0xa0);
+}
+
 // The program did not start: the guest says why.
 static int take_failed(struct session *s, const struct channel_frame *frame)
 {
@@ -177,7 +168,7 @@ static int take_failed(struct session *s, const struct channel_frame *frame)
 	terminal_restore(&s->terminal);
 	fprintf(stderr, "%s: ", s->plan->command);
 	for (uint32_t i = 2; i < frame->len; i++)
-		fputc(frame->payload[i] < 0x20 || frame->payload[i] == 0x7f ? '?'
+		fputc(is_control(frame->payload + i, frame->payload[i - 1]) ? '?'
 									    : frame->payload[i],
 		      stderr);
 	fputc('\n', stderr);
@@ -257,23 +248,37 @@ static void read_input(struct session *s)
 	s->window -= (uint64_t)n;
 }
 
-// Writes what goes without waiting.
-static ssize_t write_some(int fd, const uint8_t *data, size_t len)
+static void sink_open(struct sink *sink, int fd)
 {
-	struct iovec piece = { (void *)data, len < CHUNK ? len : CHUNK };
-	ssize_t n = pwritev2(fd, &piece, 1, -1, RWF_NOWAIT);
+	struct stat st;
 
-	if (n >= 0 || (errno != EOPNOTSUPP && errno != ENOSYS))
+	sink->fd = fd;
+	if (fstat(fd, &st) < 0)
+		st.st_mode = 0;
+	sink->pipe = S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode);
+	// poll promises a pipe and a terminal that much room.
+	sink->most = S_ISREG(st.st_mode) ? CHUNK : PIPE_BUF;
+}
+
+// Writes what goes without waiting. Files are not asked to: some file systems (btrfs, xfs) then
+// only ever say "not now", while poll says "now".
+static ssize_t write_some(const struct sink *sink)
+{
+	uint8_t *data = sink->data.data + sink->data.start;
+	size_t len = channel_pending(&sink->data);
+	struct iovec piece = { data, len < CHUNK ? len : CHUNK };
+	ssize_t n = sink->pipe ? pwritev2(sink->fd, &piece, 1, -1, RWF_NOWAIT) : -1;
+
+	if (n >= 0 || (sink->pipe && errno != EOPNOTSUPP && errno != ENOSYS))
 		return n;
-	// poll has promised a pipe that much room; terminals and files take it.
-	return write(fd, data, len < PIPE_BUF ? len : PIPE_BUF);
+	return write(sink->fd, data, len < sink->most ? len : sink->most);
 }
 
 static void write_sink(struct session *s, uint8_t stream)
 {
 	struct sink *sink = &s->sinks[stream - 1];
 	size_t pending = channel_pending(&sink->data);
-	ssize_t n = write_some(sink->fd, sink->data.data + sink->data.start, pending);
+	ssize_t n = write_some(sink);
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
@@ -412,16 +417,27 @@ static int turn(struct session *s, struct error *err)
 	return s->over ? 0 : 1;
 }
 
-// What has arrived goes to the caller, who may take his time.
+// What has arrived goes to the caller, who may take his time; a signal ends that.
 static void flush(struct session *s)
 {
 	for (size_t i = 0; i < 2; i++) {
 		struct sink *sink = &s->sinks[i];
-		struct pollfd ready = { .fd = sink->fd, .events = POLLOUT };
+		struct pollfd on[] = { { .fd = sink->fd, .events = POLLOUT },
+				       { .fd = s->signals, .events = POLLIN } };
+		int sig = 0;
 
-		while (channel_pending(&sink->data) && !sink->closed)
-			if (poll(&ready, 1, -1) >= 0)
+		while (channel_pending(&sink->data) && !sink->closed && !sig) {
+			if (poll(on, 2, -1) < 0)
+				continue;
+			if (on[1].revents)
+				sig = vm_signal_of(s->signals);
+			else if (on[0].revents)
 				write_sink(s, (uint8_t)(i + 1));
+		}
+		if (sig) {
+			s->status = 128 + sig;
+			return;
+		}
 	}
 }
 
@@ -433,7 +449,6 @@ int session_run(const struct plan *plan, const struct vm_link *to, struct error 
 		.channel = to->channel,
 		.listener = to->listener,
 		.signals = -1,
-		.sinks = { { .fd = STDOUT_FILENO }, { .fd = STDERR_FILENO } },
 		.window = CHANNEL_WINDOW,
 		.input_open = true,
 		.listening = to->vm && to->vm->console >= 0,
@@ -444,8 +459,12 @@ int session_run(const struct plan *plan, const struct vm_link *to, struct error 
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	s.began = now.tv_sec;
-	if (open_signals(&s, err) < 0)
-		return -1;
+	s.signals = to->vm && to->vm->signals >= 0 ? fcntl(to->vm->signals, F_DUPFD_CLOEXEC, 3)
+						   : vm_signals(err);
+	if (s.signals < 0)
+		return err->message ? -1 : error_set(err, errno, "cannot wait for signals");
+	sink_open(&s.sinks[0], STDOUT_FILENO);
+	sink_open(&s.sinks[1], STDERR_FILENO);
 	if (s.channel >= 0)
 		fcntl(s.channel, F_SETFL, fcntl(s.channel, F_GETFL) | O_NONBLOCK);
 	while ((rc = turn(&s, err)) > 0)

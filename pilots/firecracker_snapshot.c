@@ -90,7 +90,7 @@ static int attempt(struct vm *vm, const char *dir, int ms)
 	cleanup_fd int fd = vm_dial(dir, VM_SOCKET, NULL);
 	char first;
 
-	if (fd < 0 || vm_ask_for_port(fd, ms, NULL) < 0 || !vm_wait(vm, fd, ms) ||
+	if (fd < 0 || vm_ask_for_port(vm, fd, ms, NULL) < 0 || !vm_wait(vm, fd, ms) ||
 	    recv(fd, &first, 1, MSG_PEEK) != 1)
 		return -1;
 	return steal_fd(&fd);
@@ -108,7 +108,7 @@ static int reach(struct vm *vm, const char *dir, struct error *err)
 
 		if (fd >= 0)
 			return fd;
-		if (vm_is_over(vm))
+		if (vm_is_over(vm) || vm_is_interrupted(vm))
 			break;
 		vm_wait(vm, -1, pause);
 		patience *= 2;

@@ -18,6 +18,7 @@ enum { HELLO_MS = 120000 };
 
 struct holder {
 	const struct plan *plan;
+	const struct strv *argv; // of the engine
 	const struct machine *machine;
 	struct vm_place *place;
 	struct vm vm;
@@ -25,12 +26,19 @@ struct holder {
 	int changes;	       // of the state directory
 };
 
-bool vm_runs(const struct vm_place *place, const struct plan *plan)
+// Does the instance run, at another socket than that?
+static bool runs_elsewhere(const struct vm_place *place, const struct plan *plan, const char *mute)
 {
 	cleanup_instance struct instance instance = { 0 };
 
 	return instance_load(place->state, place->key, &instance) > 0 && instance.definition &&
-	       streq(instance.definition, plan->definition);
+	       streq(instance.definition, plan->definition) && instance.runtime &&
+	       (!mute || !streq(instance.runtime, mute));
+}
+
+bool vm_runs(const struct vm_place *place, const struct plan *plan)
+{
+	return runs_elsewhere(place, plan, NULL);
 }
 
 static int not_up(struct holder *h, struct error *err)
@@ -55,7 +63,7 @@ static int boot_qemu(struct holder *h, struct error *err)
 	theirs = ends[1];
 	h->listener = vm_listener(h->place->dir, VM_SWITCH, err);
 	if (h->listener < 0 ||
-	    vm_boot(&h->vm, h->plan, h->machine, h->place, &h->plan->start, theirs, err) < 0)
+	    vm_boot(&h->vm, h->plan, h->machine, h->place, h->argv, theirs, err) < 0)
 		return -1;
 	close(steal_fd(&theirs));
 	return take_hello(h, err);
@@ -65,8 +73,7 @@ static int boot_firecracker(struct holder *h, struct error *err)
 {
 	cleanup_fd int listener = vm_listener(h->place->dir, VM_SOCKET_GUEST, err);
 
-	if (listener < 0 ||
-	    vm_boot(&h->vm, h->plan, h->machine, h->place, &h->plan->start, -1, err) < 0)
+	if (listener < 0 || vm_boot(&h->vm, h->plan, h->machine, h->place, h->argv, -1, err) < 0)
 		return -1;
 	if (!vm_wait(&h->vm, listener, HELLO_MS))
 		return not_up(h, err);
@@ -148,6 +155,19 @@ static void say(int to, const char *text)
 	close(to);
 }
 
+static pid_t engine;
+
+// Who ends a holder that does not answer: the engine does not outlive it.
+static void on_term(int sig)
+{
+	(void)sig;
+	if (engine > 0) {
+		kill(engine, SIGKILL);
+		waitpid(engine, NULL, 0);
+	}
+	_exit(1);
+}
+
 // The holder's life. The lock of the instance is held until it is recorded.
 static void hold(struct holder *h, int tell, int lock)
 {
@@ -162,6 +182,8 @@ static void hold(struct holder *h, int tell, int lock)
 		rc = qemu ? boot_qemu(h, &err) : boot_firecracker(h, &err);
 	if (rc == 0)
 		rc = record(h, &err);
+	engine = h->vm.pid;
+	signal(SIGTERM, on_term);
 	close(lock);
 	say(tell, rc == 0 ? "" : err.message);
 	if (rc == 0 && qemu)
@@ -171,13 +193,34 @@ static void hold(struct holder *h, int tell, int lock)
 	// Another's record may be there now.
 	if (rc == 0 && !is_forgotten(h))
 		instance_forget(h->place->state, h->place->key);
+	signal(SIGTERM, SIG_IGN);
 	vm_end(&h->vm);
 	vm_directory_remove(h->place->dir);
 }
 
-// It is nobody's child and has nothing of the caller: no terminal, no pipe.
+static int order(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+// All descriptors from 3 on but these.
+static void close_others(int *kept, size_t n)
+{
+	unsigned from = 3;
+
+	qsort(kept, n, sizeof(*kept), order);
+	for (size_t i = 0; i < n; i++) {
+		if ((unsigned)kept[i] > from)
+			close_range(from, (unsigned)kept[i] - 1, 0);
+		from = (unsigned)kept[i] + 1;
+	}
+	close_range(from, ~0U, 0);
+}
+
+// It is nobody's child and has nothing of the caller: no terminal, no pipe, no lock.
 static void become_holder(struct holder *h, int tell, int lock)
 {
+	int kept[] = { tell, lock, h->place->state };
 	sigset_t none;
 	int null;
 
@@ -189,6 +232,7 @@ static void become_holder(struct holder *h, int tell, int lock)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	close_others(kept, sizeof(kept) / sizeof(kept[0]));
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	for (int fd = 0; fd < 3; fd++)
 		dup2(null, fd);
@@ -230,25 +274,40 @@ static int start(struct holder *h, int lock, struct error *err)
 				   h->plan->flake);
 }
 
-int vm_stay(const struct plan *plan, const struct machine *machine, struct vm_place *place,
-	    struct error *err)
+// Of the plan; it has none if the VM ran when the plan was made.
+static void engine_argv(const struct plan *plan, const struct machine *machine, const char *key,
+			struct strv *argv)
 {
+	cleanup_free char *mac = machine_mac(key);
+
+	if (plan->start.n)
+		strv_append(argv, &plan->start);
+	else
+		machine_argv(machine, mac, argv);
+}
+
+int vm_stay(const struct plan *plan, const struct machine *machine, struct vm_place *place,
+	    const char *mute, struct error *err)
+{
+	cleanup_strv struct strv argv = { 0 };
 	struct holder h = { .plan = plan,
+			    .argv = &argv,
 			    .machine = machine,
 			    .place = place,
-			    .vm = { .pidfd = -1, .console = -1 },
+			    .vm = { .pidfd = -1, .signals = -1, .console = -1 },
 			    .channel = -1,
 			    .listener = -1,
 			    .changes = -1 };
 	cleanup_instance struct instance instance = { 0 };
 	cleanup_fd int lock = -1;
 
-	if (!vm_runs(place, plan)) {
+	if (!runs_elsewhere(place, plan, mute)) {
 		lock = state_lock(place->state, place->key, err);
 		if (lock < 0)
 			return -1;
 		vm_collect(place);
-		if (!vm_runs(place, plan) &&
+		engine_argv(plan, machine, place->key, &argv);
+		if (!runs_elsewhere(place, plan, mute) &&
 		    (vm_stop_locked(place->state, place->key, err) < 0 || start(&h, lock, err) < 0))
 			return -1;
 	}

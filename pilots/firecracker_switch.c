@@ -11,15 +11,21 @@
 #include "util.h"
 
 enum {
-	CALLERS = 64,
+	CALLERS =
+		64 + 8, // the guest refuses more than 64 itself; who is to end the VM gets through
 	CHUNK = 65536,
 	OUT_LIMIT = 4 << 20, // on their way to the guest
+	// On their way to a caller who does not read: two windows, at worst in frames of one byte.
+	// Only a guest that breaks the rules has more.
+	CALLER_LIMIT = 2 * (CHANNEL_HEADER + 1) * CHANNEL_WINDOW + (1 << 20),
 };
 
 struct caller {
-	int fd;		  // -1: gone, or no caller at all
-	uint16_t session; // 0: none at this place
-	bool asked, over; // the guest knows the session; the guest has ended it
+	int fd;		     // -1: gone, or no caller at all
+	uint16_t session;    // 0: none at this place
+	bool asked, over;    // the guest knows the session; the guest has ended it
+	bool named, started; // the program is said; START was
+	int64_t window[3];   // what may still be sent of each stream
 	struct channel_buffer in, out;
 };
 
@@ -79,6 +85,8 @@ static void welcome(struct exchange *x)
 	while (x->last == 0 || find(x, x->last));
 	caller->fd = fd;
 	caller->session = x->last;
+	for (size_t i = 0; i < 3; i++)
+		caller->window[i] = CHANNEL_WINDOW;
 	channel_put_hello(&caller->out);
 }
 
@@ -101,6 +109,48 @@ static bool deliver(int fd, struct channel_buffer *out)
 	return n >= 0 || errno == EAGAIN || errno == EINTR;
 }
 
+// The VM ends: who calls from now on is to find nobody, and starts it anew.
+static void shut_down(struct exchange *x)
+{
+	channel_put(&x->out, CHANNEL_SHUTDOWN, 0, 0, NULL, 0);
+	if (x->listener >= 0)
+		close(steal_fd(&x->listener));
+}
+
+// Is it that frame's turn, while the program runs?
+static bool may_be_said(struct caller *caller, const struct channel_frame *frame)
+{
+	int64_t *window = &caller->window[frame->stream];
+
+	if (frame->type == CHANNEL_DATA) {
+		*window -= frame->len;
+		return frame->stream == 0 && *window >= 0;
+	}
+	if (frame->type == CHANNEL_WINDOW_ADD) {
+		*window += channel_u32(frame, 0);
+		return frame->stream > 0 && *window <= INT32_MAX;
+	}
+	return frame->type > CHANNEL_START;
+}
+
+// What the guest would take for a violation is that caller's alone, not that of all who share the
+// stream.
+static bool in_order(struct caller *caller, const struct channel_frame *frame)
+{
+	if (caller->started)
+		return may_be_said(caller, frame);
+	if (frame->type > CHANNEL_START)
+		return caller->asked &&
+		       (frame->type == CHANNEL_SIGNAL || frame->type == CHANNEL_RESIZE ||
+			frame->type == CHANNEL_HANGUP);
+	caller->named = caller->named || frame->type == CHANNEL_ARG;
+	caller->started = frame->type == CHANNEL_START;
+	if (caller->started && !caller->named)
+		return false;
+	caller->asked = true;
+	return true;
+}
+
 static void from_caller(struct exchange *x, struct caller *caller)
 {
 	bool good = fetch(caller->fd, &caller->in);
@@ -109,17 +159,30 @@ static void from_caller(struct exchange *x, struct caller *caller)
 	int rc = 0;
 
 	while (good && (rc = channel_next(&caller->in, CHANNEL_HOST, &frame, &why)) > 0) {
-		if (frame.session && !caller->over) {
+		if (!frame.session)
+			shut_down(x);
+		else if (!in_order(caller, &frame))
+			break;
+		else if (!caller->over)
 			channel_put(&x->out, frame.type, frame.stream, caller->session,
 				    frame.payload, frame.len);
-			caller->asked = true;
-		} else if (!frame.session) {
-			channel_put(&x->out, frame.type, 0, 0, NULL, 0);
-		}
 		channel_taken(&caller->in, CHANNEL_HEADER + frame.len);
 	}
-	if (!good || rc < 0)
+	if (!good || rc != 0)
 		leave(x, caller);
+}
+
+// Does the guest keep to what this caller has granted?
+static bool is_fair(struct caller *caller, const struct channel_frame *frame)
+{
+	int64_t *window = &caller->window[frame->stream];
+
+	if (frame->type == CHANNEL_DATA)
+		*window -= frame->len;
+	else if (frame->type == CHANNEL_WINDOW_ADD && frame->stream == 0)
+		*window += channel_u32(frame, 0);
+	return *window >= 0 && *window <= INT32_MAX &&
+	       channel_pending(&caller->out) <= CALLER_LIMIT;
 }
 
 static void pass(struct exchange *x, const struct channel_frame *frame)
@@ -132,7 +195,9 @@ static void pass(struct exchange *x, const struct channel_frame *frame)
 	if (caller->fd >= 0)
 		channel_put(&caller->out, frame->type, frame->stream, 1, frame->payload,
 			    frame->len);
-	else if (caller->over)
+	if (caller->fd >= 0 && !is_fair(caller, frame))
+		leave(x, caller);
+	else if (caller->over && caller->fd < 0)
 		drop(caller);
 }
 

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -15,11 +16,14 @@
 #include "process.h"
 #include "util.h"
 
+enum { EXPLAIN_MS = 1000 };
+
 // In the child: only async-signal-safe calls. Returns on failure with errno.
 static void become(const char *file, const struct strv *argv, const struct vm_fds *fds, int output,
 		   const char *cwd, pid_t parent)
 {
-	int from[] = { -1, output, output, fds->config, fds->overlay, fds->channel };
+	enum { COUNT = VM_FD_CHANNEL + 1 };
+	int from[COUNT] = { -1, output, output, fds->config, fds->overlay, fds->channel };
 	sigset_t none;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -32,10 +36,13 @@ static void become(const char *file, const struct strv *argv, const struct vm_fd
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	from[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	// Above all targets first, so that no dup2 overwrites one that is still needed.
-	for (size_t i = 0; i < sizeof(from) / sizeof(from[0]); i++)
+	for (size_t i = 0; i < COUNT; i++)
 		if (from[i] >= 0)
 			from[i] = fcntl(from[i], F_DUPFD_CLOEXEC, 16);
-	for (size_t i = 0; i < sizeof(from) / sizeof(from[0]); i++)
+	// The caller's own descriptors are not the engine's.
+	close_range(VM_FD_CONFIG, COUNT - 1, 0);
+	close_range(COUNT, ~0U, CLOSE_RANGE_CLOEXEC);
+	for (size_t i = 0; i < COUNT; i++)
 		if (from[i] >= 0 && dup2(from[i], (int)i) < 0)
 			return;
 	if (!cwd || chdir(cwd) == 0)
@@ -115,21 +122,58 @@ bool vm_is_over(const struct vm *vm)
 	return poll(&on, 1, 0) > 0;
 }
 
+int vm_signals(struct error *err)
+{
+	static const int wanted[] = { SIGINT,  SIGTERM, SIGHUP,	  SIGQUIT,
+				      SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT };
+	struct sigaction action;
+	sigset_t set;
+	int fd;
+
+	sigemptyset(&set);
+	// What was to be ignored (nohup) stays so.
+	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
+		if (sigaction(wanted[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN)
+			sigaddset(&set, wanted[i]);
+	signal(SIGPIPE, SIG_IGN);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return fd < 0 ? error_set(err, errno, "cannot wait for signals") : fd;
+}
+
+int vm_signal_of(int signals)
+{
+	struct signalfd_siginfo info;
+
+	while (read(signals, &info, sizeof(info)) == sizeof(info))
+		if (info.ssi_signo != SIGWINCH && info.ssi_signo != SIGCONT)
+			return (int)info.ssi_signo;
+	return 0;
+}
+
+bool vm_is_interrupted(struct vm *vm)
+{
+	if (!vm->sig && vm->signals >= 0)
+		vm->sig = vm_signal_of(vm->signals);
+	return vm->sig != 0;
+}
+
 bool vm_wait(struct vm *vm, int fd, int ms)
 {
 	struct pollfd on[] = { { .fd = fd, .events = POLLIN },
 			       { .fd = vm->console, .events = POLLIN },
-			       { .fd = vm->pidfd, .events = POLLIN } };
+			       { .fd = vm->pidfd, .events = POLLIN },
+			       { .fd = vm->signals, .events = POLLIN } };
 	long long limit = vm_now() + ms, left;
 
 	while ((left = limit - vm_now()) > 0) {
-		if (poll(on, 3, (int)left) < 0 && errno != EINTR)
+		if (poll(on, 4, (int)left) < 0 && errno != EINTR)
 			return false;
 		if (on[1].revents && !vm_listen(vm))
 			on[1].fd = -1;
 		if (on[0].revents)
 			return true;
-		if (on[2].revents)
+		if (on[2].revents || vm_is_interrupted(vm))
 			return false;
 	}
 	return false;
@@ -166,9 +210,11 @@ void vm_end(struct vm *vm)
 	}
 	if (vm->pidfd >= 0)
 		close(vm->pidfd);
+	if (vm->signals >= 0)
+		close(vm->signals);
 	if (vm->console >= 0)
 		close(vm->console);
-	*vm = (struct vm){ .pidfd = -1, .console = -1 };
+	*vm = (struct vm){ .pidfd = -1, .signals = -1, .console = -1 };
 }
 
 // The line to show: the kernel's panic if there was one, else the last that says something.
@@ -190,9 +236,11 @@ int vm_explain(struct vm *vm, struct error *err)
 {
 	struct pollfd ready = { .fd = vm->console, .events = POLLIN };
 	cleanup_free char *line = NULL;
+	long long limit = vm_now() + EXPLAIN_MS;
 	char *message;
 
-	while (vm->console >= 0 && poll(&ready, 1, 200) > 0 && vm_listen(vm))
+	// A guest that still runs may never cease to talk.
+	while (vm->console >= 0 && vm_now() < limit && poll(&ready, 1, 200) > 0 && vm_listen(vm))
 		;
 	line = last_line(vm);
 	for (char *p = line; *p; p++)

@@ -15,11 +15,12 @@ void clock_set(uint64_t nanoseconds)
 {
 	struct timespec now, host = { .tv_sec = (time_t)(nanoseconds / SECOND),
 				      .tv_nsec = (long)(nanoseconds % SECOND) };
-	int64_t seconds, difference;
+	int64_t seconds, difference = 0;
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	seconds = (int64_t)host.tv_sec - (int64_t)now.tv_sec;
-	difference = seconds * SECOND + host.tv_nsec - now.tv_nsec;
+	if (seconds >= -1 && seconds <= 1)
+		difference = seconds * SECOND + host.tv_nsec - now.tv_nsec;
 	if (seconds > 1 || seconds < -1 || difference > TOLERATED || difference < -TOLERATED)
 		clock_settime(CLOCK_REALTIME, &host);
 }

@@ -235,7 +235,7 @@ static void run_lines(const struct params *params)
 		return;
 	}
 	for (;;) {
-		cleanup_fd int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+		cleanup_fd int fd = transport_accept(listener, 0);
 		pid_t pid;
 
 		while (waitpid(-1, NULL, WNOHANG) > 0)

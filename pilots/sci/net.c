@@ -135,7 +135,8 @@ static void write_servers(const struct strv *lines)
 
 	if (!lines->n)
 		return;
-	fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	unlink(temporary);
+	fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	for (size_t i = 0; fd >= 0 && i < lines->n; i++)
 		if (write_fd_all(fd, lines->v[i], strlen(lines->v[i])) < 0)
 			return;

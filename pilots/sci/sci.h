@@ -50,6 +50,9 @@ int transport_open(struct serve *serve, const struct params *params);
 // A vsock stream to a port of the host; -1 with errno set.
 int transport_connect(unsigned port);
 int transport_listen(unsigned port);
+// Takes a caller that is the host: programs of the VM, which may be anybody's, are not to command
+// sci. -1 with errno set; ECONNABORTED: it was somebody else.
+int transport_accept(int listener, int flags);
 
 // What pilots of the older tools ask for; returns when it is done.
 void legacy_run(const struct params *params);

@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: MIT
-#include "serve.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -13,7 +11,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "sci.h"
 #include "util.h"
+
+enum {
+	STAY = 2000, // ms
+	LAST = 3600 * 1000,
+};
 
 int serve_open(struct serve *serve)
 {
@@ -45,8 +49,10 @@ static void take_callers(struct serve *serve)
 {
 	int fd;
 
-	while ((fd = accept4(serve->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0)
-		link_add(&serve->server, fd, false);
+	while ((fd = transport_accept(serve->listener, SOCK_NONBLOCK)) >= 0 ||
+	       errno == ECONNABORTED)
+		if (fd >= 0)
+			link_add(&serve->server, fd, false);
 }
 
 // Is there a peer on the port again? Only a change is told, for a port without one is always ready.
@@ -110,7 +116,38 @@ void serve_loop(struct serve *serve)
 {
 	while (!finished(&serve->server))
 		serve_turn(serve);
-	serve_flush(serve, 2000);
+	// Nobody who calls now is to wait for a VM that ends.
+	close_fd(&serve->listener);
+	// Of one call the pilot takes it all, be it stopped meanwhile; without pilot there is no
+	// VM.
+	serve_flush(serve, serve->server.stay ? STAY : LAST);
+}
+
+// Reads what the host may still say, to the end of the stream.
+static bool is_closed(int fd)
+{
+	char ignored[4096];
+	ssize_t n;
+
+	do
+		n = read(fd, ignored, sizeof(ignored));
+	while (n > 0 || (n < 0 && errno == EINTR));
+	return n == 0 || errno != EAGAIN;
+}
+
+// The engine may hold what was sent, and lose it when the VM ends: a host that has it all closes
+// the stream.
+static void wait_for_close(struct serve *serve)
+{
+	int64_t end = session_now() + LAST;
+
+	for (struct link *link = serve->server.links; link; link = link->next) {
+		struct pollfd on = { .fd = link->fd, .events = POLLIN };
+		int64_t left;
+
+		while (!link->waiting && !is_closed(link->fd) && (left = end - session_now()) > 0)
+			(void)poll(&on, 1, (int)left);
+	}
 }
 
 void serve_flush(struct serve *serve, int milliseconds)
@@ -141,6 +178,8 @@ void serve_bye(struct serve *serve)
 		if (!link->broken)
 			channel_put(&link->out, CHANNEL_BYE, 0, 0, NULL, 0);
 	serve_flush(serve, 1000);
+	if (!serve->server.stay)
+		wait_for_close(serve);
 }
 
 int serve_descriptor(int fd)

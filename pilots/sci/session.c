@@ -248,6 +248,17 @@ static int while_running(struct server *server, struct session *session,
 	}
 }
 
+// A session for which there was no room goes away before its START: that is its end.
+static void forget_refused(struct link *link, uint16_t id)
+{
+	uint8_t *refused = &link->refused[id / 8];
+	uint8_t bit = (uint8_t)(1 << id % 8);
+
+	if (*refused & bit)
+		channel_put_failed(&link->out, id, 125, "hung up");
+	*refused &= (uint8_t)~bit;
+}
+
 int session_frame(struct server *server, struct link *link, const struct channel_frame *frame)
 {
 	struct session *session;
@@ -259,8 +270,11 @@ int session_frame(struct server *server, struct link *link, const struct channel
 	if (frame->type >= CHANNEL_ARG && frame->type <= CHANNEL_START)
 		return before_start(server, link, frame);
 	session = find(server, link, frame->session);
-	if (!session)
+	if (!session) {
+		if (frame->type == CHANNEL_HANGUP)
+			forget_refused(link, frame->session);
 		return 0;
+	}
 	if (session->running)
 		return while_running(server, session, frame);
 	if (frame->type == CHANNEL_HANGUP) {

@@ -83,6 +83,19 @@ int transport_listen(unsigned port)
 	return fd;
 }
 
+int transport_accept(int listener, int flags)
+{
+	struct sockaddr_vm peer = { 0 };
+	socklen_t size = sizeof(peer);
+	int fd = accept4(listener, (struct sockaddr *)&peer, &size, SOCK_CLOEXEC | flags);
+
+	if (fd < 0 || peer.svm_cid == VMADDR_CID_HOST)
+		return fd;
+	close(fd);
+	errno = ECONNABORTED;
+	return -1;
+}
+
 // The host's listener first: it is there before the VM is.
 static int take_vsock(struct serve *serve)
 {

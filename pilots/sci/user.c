@@ -75,7 +75,7 @@ static size_t read_groups(const char *name, gid_t *groups, size_t max)
 
 		cut(line, fields);
 		id = strtoul(fields[2], &end, 10);
-		if (*fields[2] && !*end && has_member(fields[3], name))
+		if (*fields[2] && !*end && id < (gid_t)-1 && has_member(fields[3], name))
 			groups[n++] = (gid_t)id;
 	}
 	return n;
@@ -87,6 +87,11 @@ int user_become(uid_t uid, gid_t gid)
 	cleanup_free char *name = NULL;
 	size_t n = 1;
 
+	// For setresuid and setresgid that means "as it is": root.
+	if (uid == (uid_t)-1 || gid == (gid_t)-1) {
+		errno = EINVAL;
+		return -1;
+	}
 	// Somebody else than root stays who he is (sci --serve).
 	if (getuid() != 0 && getuid() == uid && getgid() == gid)
 		return 0;

@@ -166,6 +166,21 @@ fc_snapshot() {
 	check "$engine, $1: explain shows the restoring" out_has 'firecracker --api-sock api.sock'
 }
 
+# A signal while the guest of a restored VM does not answer yet.
+fc_ended_while_restoring() {
+	local pilot
+	printf '#!/bin/sh\nexec sleep 60\n' >"$F/mute"
+	chmod 755 "$F/mute"
+	FLAKE_STANDIN_SCI=$F/mute fcsnap -c 'exit 3' >/dev/null 2>&1 &
+	pilot=$!
+	for _ in $(seq 50); do no_directory || break; sleep 0.1; done
+	sleep 0.5
+	kill -TERM "$pilot"
+	wait "$pilot"
+	check "$engine: a signal while restoring" [ $? = 143 ]
+	check "$engine: leaves no directory" no_directory
+}
+
 fc_snapshot_lost() {
 	local old
 	old=$(saved fcsnap)
@@ -233,6 +248,7 @@ fc_all() {
 	fc_killed
 	fc_snapshot memory
 	fc_snapshot disk
+	[ "$engine" = real ] || fc_ended_while_restoring
 	fc_snapshot_lost
 	[ "$engine" = real ] || fc_user
 	[ "$engine" = real ] || fc_snapshot_fails

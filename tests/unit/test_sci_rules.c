@@ -217,11 +217,47 @@ static void test_violations_end_the_stream(void **state)
 	}
 }
 
+// Of a session for which there was no room, too, the host hears that it is over.
+static void test_refused_and_hung_up(void **state)
+{
+	struct result r;
+
+	(void)state;
+	for (uint16_t id = 1; id <= 65; id++)
+		arg(id, "true");
+	channel_put(&guest.out, CHANNEL_HANGUP, 0, 65, NULL, 0);
+	r = finish(65);
+	assert_int_equal(r.type, CHANNEL_FAILED);
+	assert_int_equal(r.status, 125);
+	channel_put(&guest.out, CHANNEL_HANGUP, 0, 1, NULL, 0);
+	assert_int_equal(finish(1).type, CHANNEL_FAILED);
+	// Its number is free again.
+	arg(65, "true");
+	start(65);
+	assert_int_equal(finish(65).type, CHANNEL_EXIT);
+}
+
+// To the kernel that number says "no change": root.
+static void test_no_user_is_not_root(void **state)
+{
+	struct result r;
+
+	(void)state;
+	arg(1, "true");
+	channel_put_pair(&guest.out, CHANNEL_USER, 1, UINT32_MAX, UINT32_MAX);
+	start(1);
+	r = finish(1);
+	assert_int_equal(r.type, CHANNEL_FAILED);
+	assert_int_equal(r.status, 126);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_signals),
 		TEST(test_hang_up),
+		TEST(test_refused_and_hung_up),
+		TEST(test_no_user_is_not_root),
 		TEST(test_sessions_do_not_wait_for_each_other),
 		TEST(test_more_sessions_than_there_may_be),
 		TEST(test_more_arguments_than_there_may_be),
