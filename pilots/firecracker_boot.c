@@ -51,7 +51,8 @@ static void add_own(struct strv *words, const struct machine *machine, const str
 {
 	bool address = str_starts(word, "ip=");
 
-	if (plan->debug && streq(word, "quiet"))
+	// What was saved booted as the definition says.
+	if (plan->debug && !machine->snapshot && streq(word, "quiet"))
 		return;
 
 	// QEMU's devices are found through ACPI.
@@ -152,18 +153,26 @@ static bool is_term(const char *term)
 		       n;
 }
 
-// A word of run="…": the older init splits at blanks and quotes, and takes "\-" for "-".
+// A word of run="…": the older init splits as a shell does, and takes "\-" for "-".
 static int add_legacy_word(struct strv *pieces, const char *word, bool target, struct error *err)
 {
-	strv_push(pieces, pieces->n ? " " : "");
-	if (!*word || strpbrk(word, " \t\n\"'\\"))
+	bool quote = !*word || *word == '#' || strpbrk(word, " \t'\\");
+
+	if (strpbrk(word, "\"\n"))
 		return error_set(err, ERR_FLAKE,
 				 "'%.40s' cannot be told to the init of this image, which is that "
-				 "of older tools: no blanks, quotes or backslashes; flake-ctl "
+				 "of older tools: no double quotes or line ends; flake-ctl "
 				 "firecracker pull --replace-sci puts ours in",
 				 word);
+	strv_pushf(pieces, "%s%s", pieces->n ? " " : "", quote ? "'" : "");
 	for (; *word; word++)
-		strv_pushf(pieces, "%s%c", *word == '-' && !target ? "\\" : "", *word);
+		if (*word == '\'')
+			strv_push(pieces, "'\\''");
+		else
+			strv_pushf(pieces, "%s%c", *word == '-' && !target && !quote ? "\\" : "",
+				   *word);
+	if (quote)
+		strv_push(pieces, "'");
 	return 0;
 }
 

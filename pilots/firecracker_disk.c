@@ -54,8 +54,10 @@ static int open_below(const char *base, mode_t mode, char **path, struct error *
 static int open_system(char **path, struct error *err)
 {
 	cleanup_free char *base = xasprintf("%s" SYSTEM_DIR, paths_prefix());
+	// Only root can make it a link, to a disk with more space.
+	cleanup_free char *real = realpath(base, NULL);
 
-	return open_below(base, 0755, path, err);
+	return open_below(real ? real : base, 0755, path, err);
 }
 
 static int open_own(char **path, struct error *err)
