@@ -80,6 +80,17 @@ static void describe(struct plan *plan, const struct machine *machine, const cha
 		describe_boot(plan, machine, mac);
 }
 
+// Does the plan's VM stay, and run already? Then no engine is needed, and nothing of the image.
+static bool runs_already(const struct plan *plan, struct vm_place *place)
+{
+	const struct machine machine = { 0 };
+
+	if (plan->resume && vm_place_open(place, plan, &machine, NULL) == 0 && vm_runs(place, plan))
+		return true;
+	vm_place_close(place);
+	return false;
+}
+
 static int compose(struct plan *plan, struct error *err)
 {
 	cleanup_machine struct machine machine = { 0 };
@@ -94,6 +105,10 @@ static int compose(struct plan *plan, struct error *err)
 	if (plan->user) {
 		relay_sudo(plan);
 		return relay_compose(plan, err);
+	}
+	if (runs_already(plan, &place)) {
+		plan->socket = xstrdup(place.socket);
+		return 0;
 	}
 	if (open_machine(&machine, &tap, plan, err) < 0 ||
 	    vm_place_open(&place, plan, &machine, err) < 0)
@@ -265,31 +280,18 @@ static int run_socket(struct plan *plan, const struct machine *machine, struct v
 static int reach(struct plan *plan, const struct machine *machine, struct vm_place *place,
 		 struct error *err)
 {
-	cleanup_free char *mute = NULL;
 	int channel;
 
-	if (vm_stay(plan, machine, place, NULL, err) < 0)
+	if (vm_stay(plan, machine, place, err) < 0)
 		return -1;
-	channel = vm_connect(place->socket, err);
+	channel = vm_call(place->socket, err);
 	if (channel >= 0)
 		return channel;
 	error_clear(err);
-	mute = xstrdup(place->socket);
-	if (vm_stay(plan, machine, place, mute, err) < 0)
+	if (vm_stop_mute(place->state, place->key, place->socket, err) < 0 ||
+	    compose(plan, err) < 0 || vm_stay(plan, machine, place, err) < 0)
 		return -1;
-	return vm_connect(place->socket, err);
-}
-
-static int run_stay(struct plan *plan, const struct machine *machine, struct vm_place *place,
-		    struct error *err)
-{
-	cleanup_fd int channel = reach(plan, machine, place, err);
-	struct vm_link to = { .channel = -1, .listener = -1 };
-
-	if (channel < 0)
-		return -1;
-	to.channel = channel;
-	return session_run(plan, &to, err);
+	return vm_call(place->socket, err);
 }
 
 static int end(const struct plan *plan, struct error *err)
@@ -320,6 +322,41 @@ int vm_snapshot_make(const struct plan *plan, struct error *err)
 	return vm_snapshot_save(plan, &machine, &place, mac, err);
 }
 
+// One call into a VM that stays.
+static int run_call(const struct plan *plan, int channel, struct error *err)
+{
+	struct vm_link to = { .channel = channel, .listener = -1 };
+	int status = session_run(plan, &to, err);
+
+	return status >= 0 && plan->remove && end(plan, err) < 0 ? -1 : status;
+}
+
+// Connects to the VM if it runs, else makes the plan anew. Returns 0 or -1; *channel: -1 or the
+// stream.
+static int reach_running(struct plan *plan, int *channel, struct error *err)
+{
+	cleanup_vm_place struct vm_place place = { .state = -1 };
+
+	if (!plan->socket || plan->start.n)
+		return 0;
+	if (runs_already(plan, &place)) {
+		*channel = vm_call(place.socket, NULL);
+		if (*channel >= 0)
+			return 0;
+		if (vm_stop_mute(place.state, place.key, place.socket, err) < 0)
+			return -1;
+	}
+	return compose(plan, err);
+}
+
+static int run_stay(struct plan *plan, const struct machine *machine, struct vm_place *place,
+		    struct error *err)
+{
+	cleanup_fd int channel = reach(plan, machine, place, err);
+
+	return channel < 0 ? -1 : run_call(plan, channel, err);
+}
+
 static int prepare(struct plan *plan, struct error *err)
 {
 	if (!plan->prepare.n)
@@ -336,8 +373,12 @@ static int run(struct plan *plan, struct error *err)
 	cleanup_machine struct machine machine = { 0 };
 	cleanup_vm_place struct vm_place place = { .state = -1 };
 	cleanup_free char *tap = NULL;
-	int status;
+	cleanup_fd int channel = -1;
 
+	if (reach_running(plan, &channel, err) < 0)
+		return -1;
+	if (channel >= 0)
+		return run_call(plan, channel, err);
 	if (prepare(plan, err) < 0 || open_machine(&machine, &tap, plan, err) < 0 ||
 	    vm_place_open(&place, plan, &machine, err) < 0)
 		return -1;
@@ -346,10 +387,7 @@ static int run(struct plan *plan, struct error *err)
 	if (!machine.stays)
 		return machine.engine == VM_QEMU ? run_port(plan, &machine, &place, err)
 						 : run_socket(plan, &machine, &place, err);
-	status = run_stay(plan, &machine, &place, err);
-	if (status >= 0 && plan->remove && end(plan, err) < 0)
-		return -1;
-	return status;
+	return run_stay(plan, &machine, &place, err);
 }
 
 const struct engine engine_firecracker = {

@@ -76,7 +76,7 @@ char *machine_config(const struct machine *machine, const char *mac);
 void machine_argv(const struct machine *machine, const char *mac, struct strv *argv);
 // That of Firecracker which restores a saved VM.
 void machine_argv_restore(struct strv *argv);
-// A locally administered address of that instance: text of 17 bytes. Caller frees.
+// A locally administered address, the caller's for that instance: text of 17 bytes. Caller frees.
 char *machine_mac(const char *key);
 // Name of the tap device of a flake's instance: tap-NAME if that has at most 15 bytes, else with a
 // hash of it. Caller frees.
@@ -169,5 +169,12 @@ int session_run(const struct plan *plan, const struct vm_link *to, struct error 
 
 // --- VMs that stay ---
 
+// Says when a VM is to end although nobody stopped it: fd can be read, and ended(data) agrees.
+struct vm_notice {
+	int fd;
+	bool (*ended)(void *data);
+	void *data;
+};
+
 // Serves a VM's channel (said hello, nothing more) to many callers until the VM ends.
-void switch_run(struct vm *vm, int channel, int listener);
+void switch_run(struct vm *vm, int channel, int listener, struct vm_notice *notice);

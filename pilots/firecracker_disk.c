@@ -6,8 +6,10 @@
 #include <inttypes.h>
 #include <linux/fs.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "firecracker.h"
 #include "fs.h"
@@ -17,7 +19,7 @@
 
 #define SYSTEM_DIR "/var/lib/firecracker"
 
-enum { PIECE = 16 << 20 };
+enum { PIECE = 16 << 20, LOCK_TURNS = 1000, LOCK_PAUSE_MS = 20 };
 
 // A directory that only its owner (root or we) can change.
 static int open_dir(int at, const char *name, const char *path, struct error *err)
@@ -227,6 +229,22 @@ int vm_overlay_fill(int overlay, const struct plan *plan, const struct machine *
 	return 0;
 }
 
+// Two VMs would ruin the file system on it. The engine inherits the lock. One that ends has it a
+// moment longer than it is known to run.
+static int lock_kept(int fd, const char *name, struct error *err)
+{
+	const struct timespec pause = { .tv_nsec = LOCK_PAUSE_MS * 1000 * 1000 };
+
+	for (int i = 0; i < LOCK_TURNS; i++) {
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+			return 0;
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			break;
+		nanosleep(&pause, NULL);
+	}
+	return error_set(err, errno, "cannot have %s for this VM alone", name);
+}
+
 // The overlay that stays: whole from the moment it has its name.
 static int open_kept(int dir, const char *path, const struct plan *plan,
 		     const struct machine *machine, const char *key, struct error *err)
@@ -239,7 +257,7 @@ static int open_kept(int dir, const char *path, const struct plan *plan,
 	if (fd >= 0) {
 		if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
 			return error_set(err, ERR_FLAKE, "%s/%s is no overlay", path, name);
-		return steal_fd(&fd);
+		return lock_kept(fd, name, err) < 0 ? -1 : steal_fd(&fd);
 	}
 	if (errno != ENOENT)
 		return error_set(err, errno, "cannot open %s/%s", path, name);
@@ -251,7 +269,7 @@ static int open_kept(int dir, const char *path, const struct plan *plan,
 		unlinkat(dir, temp, 0);
 		return err->message ? -1 : error_set(err, errno, "cannot make %s/%s", path, name);
 	}
-	return steal_fd(&fd);
+	return lock_kept(fd, name, err) < 0 ? -1 : steal_fd(&fd);
 }
 
 int vm_overlay(const struct plan *plan, const struct machine *machine, const char *key,

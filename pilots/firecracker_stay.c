@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/inotify.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -22,21 +23,15 @@ struct holder {
 	struct vm_place *place;
 	struct vm vm;
 	int channel, listener; // of the guest; of calls
+	int changes;	       // of the state directory
 };
 
-// Does the instance run, at another socket than that?
-static bool runs_elsewhere(const struct vm_place *place, const struct plan *plan, const char *mute)
+bool vm_runs(const struct vm_place *place, const struct plan *plan)
 {
 	cleanup_instance struct instance instance = { 0 };
 
 	return instance_load(place->state, place->key, &instance) > 0 && instance.definition &&
-	       streq(instance.definition, plan->definition) && instance.runtime &&
-	       (!mute || !streq(instance.runtime, mute));
-}
-
-bool vm_runs(const struct vm_place *place, const struct plan *plan)
-{
-	return runs_elsewhere(place, plan, NULL);
+	       streq(instance.definition, plan->definition);
 }
 
 static int not_up(struct holder *h, struct error *err)
@@ -97,17 +92,53 @@ static int record(struct holder *h, struct error *err)
 	return instance_save(h->place->state, h->place->key, &instance, err);
 }
 
+// Is there no way to us any more? The directory of the state goes when its user has left the host,
+// and the VM would be nobody's, with the disk that the next one needs.
+static bool is_forgotten(void *data)
+{
+	const struct holder *h = data;
+	cleanup_instance struct instance instance = { 0 };
+	char events[4096];
+
+	while (read(h->changes, events, sizeof(events)) > 0)
+		;
+	return instance_load(h->place->state, h->place->key, &instance) <= 0 ||
+	       instance.pid != getpid();
+}
+
+static void watch_state(struct holder *h)
+{
+	h->changes = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (h->changes >= 0)
+		inotify_add_watch(h->changes, h->place->state_path,
+				  IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE);
+}
+
+static void ask_to_end(int channel)
+{
+	struct channel_buffer out = { 0 };
+
+	channel_put(&out, CHANNEL_SHUTDOWN, 0, 0, NULL, 0);
+	(void)send(channel, out.data, channel_pending(&out), MSG_NOSIGNAL | MSG_DONTWAIT);
+	free(out.data);
+}
+
 // Firecracker serves calls itself: we only see to what it says, and to its end.
 static void watch(struct holder *h)
 {
 	struct pollfd on[] = { { .fd = h->vm.console, .events = POLLIN },
-			       { .fd = h->vm.pidfd, .events = POLLIN } };
+			       { .fd = h->vm.pidfd, .events = POLLIN },
+			       { .fd = h->changes, .events = POLLIN } };
 
-	while (poll(on, 2, -1) >= 0 || errno == EINTR) {
+	while (poll(on, 3, -1) >= 0 || errno == EINTR) {
 		if (on[0].revents && !vm_listen(&h->vm))
 			on[0].fd = -1;
 		if (on[1].revents)
 			return;
+		if (on[2].revents && is_forgotten(h)) {
+			ask_to_end(h->channel);
+			on[2].fd = -1;
+		}
 	}
 }
 
@@ -134,9 +165,12 @@ static void on_term(int sig)
 static void hold(struct holder *h, int tell, int lock)
 {
 	cleanup_error struct error err = { 0 };
+	struct vm_notice notice = { .fd = -1, .ended = is_forgotten, .data = h };
 	bool qemu = h->machine->engine == VM_QEMU;
 	int alive = -1, rc = vm_directory(h->place, &alive, &err);
 
+	watch_state(h);
+	notice.fd = h->changes;
 	if (rc == 0)
 		rc = qemu ? boot_qemu(h, &err) : boot_firecracker(h, &err);
 	if (rc == 0)
@@ -146,10 +180,11 @@ static void hold(struct holder *h, int tell, int lock)
 	close(lock);
 	say(tell, rc == 0 ? "" : err.message);
 	if (rc == 0 && qemu)
-		switch_run(&h->vm, h->channel, h->listener);
+		switch_run(&h->vm, h->channel, h->listener, &notice);
 	else if (rc == 0)
 		watch(h);
-	if (rc == 0)
+	// Another's record may be there now.
+	if (rc == 0 && !is_forgotten(h))
 		instance_forget(h->place->state, h->place->key);
 	signal(SIGTERM, SIG_IGN);
 	vm_end(&h->vm);
@@ -207,6 +242,10 @@ static int start(struct holder *h, int lock, struct error *err)
 	size_t len;
 	pid_t pid;
 
+	// It ran when the plan was made.
+	if (h->machine->engine == VM_FIRECRACKER && !h->plan->process)
+		return error_set(err, ERR_FLAKE, "the VM of flake '%s' has just ended",
+				 h->plan->flake);
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return error_set(err, errno, "cannot start the VM of flake '%s'", h->plan->flake);
 	hear = ends[0];
@@ -241,7 +280,7 @@ static void engine_argv(const struct plan *plan, const struct machine *machine, 
 }
 
 int vm_stay(const struct plan *plan, const struct machine *machine, struct vm_place *place,
-	    const char *mute, struct error *err)
+	    struct error *err)
 {
 	cleanup_strv struct strv argv = { 0 };
 	struct holder h = { .plan = plan,
@@ -250,17 +289,18 @@ int vm_stay(const struct plan *plan, const struct machine *machine, struct vm_pl
 			    .place = place,
 			    .vm = { .pidfd = -1, .signals = -1, .console = -1 },
 			    .channel = -1,
-			    .listener = -1 };
+			    .listener = -1,
+			    .changes = -1 };
 	cleanup_instance struct instance instance = { 0 };
 	cleanup_fd int lock = -1;
 
-	if (!runs_elsewhere(place, plan, mute)) {
+	if (!vm_runs(place, plan)) {
 		lock = state_lock(place->state, place->key, err);
 		if (lock < 0)
 			return -1;
 		vm_collect(place);
 		engine_argv(plan, machine, place->key, &argv);
-		if (!runs_elsewhere(place, plan, mute) &&
+		if (!vm_runs(place, plan) &&
 		    (vm_stop_locked(place->state, place->key, err) < 0 || start(&h, lock, err) < 0))
 			return -1;
 	}

@@ -31,6 +31,7 @@ struct caller {
 
 struct exchange {
 	struct vm *vm;
+	struct vm_notice *notice;
 	int channel, listener;
 	bool listening;
 	uint16_t last;
@@ -112,6 +113,7 @@ static bool deliver(int fd, struct channel_buffer *out)
 static void shut_down(struct exchange *x)
 {
 	channel_put(&x->out, CHANNEL_SHUTDOWN, 0, 0, NULL, 0);
+	x->notice->fd = -1;
 	if (x->listener >= 0)
 		close(steal_fd(&x->listener));
 }
@@ -229,26 +231,33 @@ static void serve_caller(struct exchange *x, struct caller *caller, short events
 		from_caller(x, caller);
 }
 
+enum { ON_CHANNEL, ON_LISTENER, ON_CONSOLE, ON_NOTICE, ON_CALLERS, POLLED = ON_CALLERS + CALLERS };
+
 static void watch(struct exchange *x, struct pollfd *on)
 {
 	bool room = channel_pending(&x->out) < OUT_LIMIT;
 
-	on[0] = (struct pollfd){ .fd = x->channel,
+	on[ON_CHANNEL] =
+		(struct pollfd){ .fd = x->channel,
 				 .events = POLLIN | (channel_pending(&x->out) ? POLLOUT : 0) };
-	on[1] = (struct pollfd){ .fd = find(x, 0) ? x->listener : -1, .events = POLLIN };
-	on[2] = (struct pollfd){ .fd = x->listening ? x->vm->console : -1, .events = POLLIN };
+	on[ON_LISTENER] = (struct pollfd){ .fd = find(x, 0) ? x->listener : -1, .events = POLLIN };
+	on[ON_NOTICE] = (struct pollfd){ .fd = x->notice->fd, .events = POLLIN };
+	on[ON_CONSOLE] =
+		(struct pollfd){ .fd = x->listening ? x->vm->console : -1, .events = POLLIN };
 	for (size_t i = 0; i < CALLERS; i++)
-		on[3 + i] = (struct pollfd){
+		on[ON_CALLERS + i] = (struct pollfd){
 			.fd = x->callers[i].fd,
 			.events = (room ? POLLIN : 0) |
 				  (channel_pending(&x->callers[i].out) ? POLLOUT : 0)
 		};
 }
 
-void switch_run(struct vm *vm, int channel, int listener)
+void switch_run(struct vm *vm, int channel, int listener, struct vm_notice *notice)
 {
-	struct exchange x = { .vm = vm, .channel = channel, .listener = listener };
-	struct pollfd on[3 + CALLERS];
+	struct exchange x = {
+		.vm = vm, .notice = notice, .channel = channel, .listener = listener
+	};
+	struct pollfd on[POLLED];
 	bool good = true;
 
 	x.listening = true;
@@ -257,17 +266,19 @@ void switch_run(struct vm *vm, int channel, int listener)
 	fcntl(channel, F_SETFL, O_NONBLOCK);
 	while (good) {
 		watch(&x, on);
-		if (poll(on, 3 + CALLERS, -1) < 0 && errno != EINTR)
+		if (poll(on, POLLED, -1) < 0 && errno != EINTR)
 			break;
-		if (on[2].revents)
+		if (on[ON_CONSOLE].revents)
 			x.listening = vm_listen(vm);
-		if (on[0].revents & ~POLLOUT)
+		if (on[ON_CHANNEL].revents & ~POLLOUT)
 			good = from_guest(&x);
-		if (on[1].revents)
+		if (on[ON_NOTICE].revents && notice->ended(notice->data))
+			shut_down(&x);
+		if (on[ON_LISTENER].revents && x.listener >= 0)
 			welcome(&x);
 		for (size_t i = 0; i < CALLERS; i++)
-			if (on[3 + i].revents && x.callers[i].fd == on[3 + i].fd)
-				serve_caller(&x, &x.callers[i], on[3 + i].revents);
+			if (on[ON_CALLERS + i].revents && x.callers[i].fd == on[ON_CALLERS + i].fd)
+				serve_caller(&x, &x.callers[i], on[ON_CALLERS + i].revents);
 		if (good && channel_pending(&x.out))
 			good = deliver(channel, &x.out);
 	}

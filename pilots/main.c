@@ -76,7 +76,7 @@ int main(int argc, char **argv)
 	if (hooks < 0 || (hooks && run_launcher(argv, &err) < 0))
 		return complain(name, &err, EXIT_REFUSED);
 	if (plan_make(&plan, &flake, &call, &PILOT_ENGINE, &err) < 0)
-		return complain(name, &err, EXIT_REFUSED);
+		return complain(name, &err, exit_code_of(&err));
 	if (plan.debug) {
 		show(&plan.prepare);
 		show(&plan.start);

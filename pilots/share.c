@@ -175,7 +175,8 @@ static int share_locale(struct plan *plan, struct error *err)
 			strv_push(&plan->env, *variable);
 	if (tz)
 		set_env(plan, "TZ", tz);
-	return zone ? add_mount(plan, "ro", zone, err) : 0;
+	// A VM has no files of the host: there TZ has to do.
+	return zone && !streq(plan->engine, "firecracker") ? add_mount(plan, "ro", zone, err) : 0;
 }
 
 static int share_user(struct plan *plan, struct error *err)

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
-// flake.pilot: plan, compose, ready, run, finish, environment, engines. Reference: doc/api/pilot.md
+// flake.pilot: plan, compose, ready, run, supervise, finish, environment, engines. Reference:
+// doc/api/pilot.md
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../pilots/pilot.h"
 #include "bind_pilot.h"
 #include "lua_util.h"
+#include "process.h"
 #include "util.h"
 
 static int l_engines(lua_State *L)
@@ -212,14 +215,46 @@ static int l_run(lua_State *L)
 	return 1;
 }
 
+// In the child of l_supervise.
+static int work(void *data)
+{
+	struct plan *plan = data;
+	cleanup_error struct error err = { 0 };
+	int code = plan_run(plan, engine_find(plan->engine), &err);
+
+	if (code >= 0)
+		return code;
+	fprintf(stderr, "%s: %s\n", plan->command ? plan->command : plan->flake, err.message);
+	return EXIT_ENGINE;
+}
+
+static int l_supervise(lua_State *L)
+{
+	struct process_status status = { 0 };
+	struct rusage usage = { 0 };
+	struct error err = { 0 };
+
+	if (process_supervise_call(work, pilot_check_plan(L, 1), &status, &usage, &err) < 0)
+		return lu_fail(L, &err);
+	lua_createtable(L, 0, 2);
+	lua_pushinteger(L, status.signal ? status.signal : status.code);
+	lua_setfield(L, -2, status.signal ? "signal" : "code");
+	lu_push_usage(L, &usage);
+	lua_setfield(L, -2, "usage");
+	return 1;
+}
+
 void plan_register(lua_State *L)
 {
-	static const luaL_Reg functions[] = {
-		{ "plan", l_plan },	  { "compose", l_compose },
-		{ "ready", l_ready },	  { "run", l_run },
-		{ "finish", l_finish },	  { "environment", l_environment },
-		{ "engines", l_engines }, { NULL, NULL }
-	};
+	static const luaL_Reg functions[] = { { "plan", l_plan },
+					      { "compose", l_compose },
+					      { "ready", l_ready },
+					      { "run", l_run },
+					      { "finish", l_finish },
+					      { "environment", l_environment },
+					      { "engines", l_engines },
+					      { "supervise", l_supervise },
+					      { NULL, NULL } };
 
 	luaL_setfuncs(L, functions, 0);
 }

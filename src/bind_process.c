@@ -96,19 +96,6 @@ static int l_exec(lua_State *L)
 	return lu_fail(L, &err);
 }
 
-static void push_usage(lua_State *L, const struct rusage *usage)
-{
-	lua_createtable(L, 0, 3);
-	lua_pushnumber(L, (lua_Number)usage->ru_utime.tv_sec +
-				  (lua_Number)usage->ru_utime.tv_usec / 1e6);
-	lua_setfield(L, -2, "user");
-	lua_pushnumber(L, (lua_Number)usage->ru_stime.tv_sec +
-				  (lua_Number)usage->ru_stime.tv_usec / 1e6);
-	lua_setfield(L, -2, "system");
-	lua_pushinteger(L, usage->ru_maxrss * 1024);
-	lua_setfield(L, -2, "max_rss");
-}
-
 static int l_supervise(lua_State *L)
 {
 	static const char *const keys[] = { "env", "clear_env", NULL };
@@ -124,7 +111,7 @@ static int l_supervise(lua_State *L)
 	if (process_supervise(&child->spec, &status, &usage, &err) < 0)
 		return lu_fail(L, &err);
 	child_push_status(L, &status);
-	push_usage(L, &usage);
+	lu_push_usage(L, &usage);
 	lua_setfield(L, -2, "usage");
 	return 1;
 }

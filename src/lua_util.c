@@ -2,6 +2,7 @@
 #include "lua_util.h"
 
 #include <string.h>
+#include <sys/resource.h>
 
 int lu_fail(lua_State *L, struct error *err)
 {
@@ -183,4 +184,17 @@ void lu_set_strv(lua_State *L, const char *key, const struct strv *value)
 {
 	lu_push_strv(L, value);
 	lua_setfield(L, -2, key);
+}
+
+void lu_push_usage(lua_State *L, const struct rusage *usage)
+{
+	lua_createtable(L, 0, 3);
+	lua_pushnumber(L, (lua_Number)usage->ru_utime.tv_sec +
+				  (lua_Number)usage->ru_utime.tv_usec / 1e6);
+	lua_setfield(L, -2, "user");
+	lua_pushnumber(L, (lua_Number)usage->ru_stime.tv_sec +
+				  (lua_Number)usage->ru_stime.tv_usec / 1e6);
+	lua_setfield(L, -2, "system");
+	lua_pushinteger(L, usage->ru_maxrss * 1024);
+	lua_setfield(L, -2, "max_rss");
 }

@@ -42,3 +42,7 @@ void **lu_box(lua_State *L, void (*destroy)(void *));
 void lu_set_string(lua_State *L, const char *key, const char *value);
 void lu_set_bool(lua_State *L, const char *key, bool value);
 void lu_set_strv(lua_State *L, const char *key, const struct strv *value);
+
+// {user=, system=} in seconds, {max_rss=} in bytes.
+struct rusage;
+void lu_push_usage(lua_State *L, const struct rusage *usage);

@@ -46,6 +46,11 @@ int process_wait(pid_t pid, double timeout, struct process_status *out, struct e
 int process_supervise(const struct process_spec *spec, struct process_status *out,
 		      struct rusage *usage, struct error *err);
 
+// The same for a child of this program: it calls work(data), whose value is its exit code. With us
+// it dies, too.
+int process_supervise_call(int (*work)(void *data), void *data, struct process_status *out,
+			   struct rusage *usage, struct error *err);
+
 // SIGTERM, up to grace seconds of patience, SIGKILL; reaps.
 void process_end(pid_t pid, double grace, struct process_status *out);
 

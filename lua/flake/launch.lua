@@ -39,20 +39,30 @@ local function status_code(status)
   return status.signal and 128 + status.signal or status.code
 end
 
--- Stays as parent, for the exit hooks.
-local function run_and_report(plan, name, opts)
-  local message
+-- Runs a plan whose program is the app's own, or its engine's. Returns the status, or nil, message.
+local function run_program(plan)
+  local message, status
   plan, message = pilot.ready(plan)
-  if not plan then return complain(name, message, ENGINE) end
-  local began = process.clock()
-  local status
+  if not plan then return nil, message end
   local env = pilot.environment(plan)
   status, message = process.supervise(plan.argv, { env = env, clear_env = env ~= nil })
-  if not status then return complain(name, message, ENGINE) end
-  if plan.remove and (plan.resume or plan.attach) then
+  if status and plan.remove and (plan.resume or plan.attach) then
     local ended, why = pilot.finish(plan)
-    if not ended then complain(name, why, ENGINE) end
+    if not ended then complain(plan.command, why, ENGINE) end
   end
+  return status, message
+end
+
+-- Stays as parent, for the exit hooks.
+local function run_and_report(plan, name, opts)
+  local began = process.clock()
+  local status, message
+  if plan.stays and not plan.user then
+    status, message = pilot.supervise(plan)
+  else
+    status, message = run_program(plan)
+  end
+  if not status then return complain(name, message, ENGINE) end
   local event = { flake = plan.flake, command = plan.command, instance = plan.instance,
     status = status_code(status), seconds = process.clock() - began, usage = status.usage }
   local ok, why = hooks.run("exit", event, opts)
@@ -87,7 +97,7 @@ local function launch(argv0, name, args)
   ok, message = hooks.run("launch", event, opts)
   if not ok then return complain(name, message, REFUSED) end
   apply(plan, event)
-  if #plan.argv == 0 then return run_driver(plan, name) end
+  if #plan.argv == 0 and not plan.socket then return run_driver(plan, name) end
   plan, message = pilot.compose(plan)
   if not plan then return complain(name, message, REFUSED) end
   if plan.debug then show(plan.prepare, plan.start, plan.argv) end

@@ -54,12 +54,17 @@ void power_off(void)
 		pause();
 }
 
-static void on_fault(int sig)
+static void on_fault(int sig, siginfo_t *info, void *context)
 {
 	static const char text[] = "sci: fault, the VM ends\n";
-	ssize_t n = write(STDERR_FILENO, text, sizeof(text) - 1);
+	ssize_t n;
 
-	(void)sig, (void)n;
+	(void)sig, (void)context;
+	// What a program sends is no fault; the kernel keeps other signals from process 1 itself.
+	if (getpid() == 1 && info->si_code <= 0 && info->si_pid != 1)
+		return;
+	n = write(STDERR_FILENO, text, sizeof(text) - 1);
+	(void)n;
 	if (getpid() != 1)
 		_exit(125);
 	sync();
@@ -72,7 +77,7 @@ void power_catch_faults(void)
 	static const int faults[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS };
 	static char stack[16384];
 	stack_t alternative = { .ss_sp = stack, .ss_size = sizeof(stack) };
-	struct sigaction action = { .sa_handler = on_fault, .sa_flags = SA_ONSTACK | SA_RESETHAND };
+	struct sigaction action = { .sa_sigaction = on_fault, .sa_flags = SA_ONSTACK | SA_SIGINFO };
 
 	sigaltstack(&alternative, NULL);
 	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)

@@ -79,6 +79,7 @@ local function make_initrd(opts, job, path)
     job.note(("kernel %s: %s"):format(path, why))
     return true
   end
+  index.sealed = kernel.wants_signatures(path)
   local names, missing = modules.wanted(index)
   if #missing > 0 then
     job.note(("kernel %s has no driver %s"):format(path, table.concat(missing, ", ")))

@@ -34,9 +34,24 @@ function M.version(path)
   return header and header.version or path:match("/vmlinu[xz]%-([^/]+)$")
 end
 
+--- May the kernel refuse modules that are not signed? That stands in the configuration beside it.
+function M.wants_signatures(path)
+  local dir, version = path:match("^(.*/)vmlinu[xz]%-([^/]+)$")
+  local text = dir and fs.read(dir .. "config-" .. version)
+  return not text or text:find("\nCONFIG_MODULE_SIG_FORCE=y", 1, true) ~= nil
+end
+
 local function magic_of(path)
   local f <close> = io.open(path, "rb")
   return f and f:read(4)
+end
+
+-- Does the file begin as kernels do? ELF, bzImage (x86), Image (arm64), EFI's (both, and zboot).
+local function is_kernel(path)
+  local f <close> = io.open(path, "rb")
+  local text = f and f:read(0x240) or ""
+  return text:sub(1, 4) == ELF or text:sub(1, 2) == "MZ" or text:sub(0x203, 0x206) == "HdrS"
+    or text:sub(0x39, 0x3c) == "ARM\x64"
 end
 
 -- Behind all but gzip's data is its size, in 4 bytes of which the decompressors know nothing.
@@ -56,8 +71,11 @@ function M.install(from, to)
     return fs.copy(from, to)
   end
   local size, message, code = archive.decompress(from, to, { max_size = 1 << 30 })
+  if not size then return nil, message, code end
   if size == 0 then return nil, from .. " is empty", "EIMAGE" end
-  return size and true, message, code
+  if is_kernel(to) then return true end
+  fs.unlink(to)
+  return nil, from .. " is no kernel", "EIMAGE"
 end
 
 --- The host's kernel: the one that runs, or the newest.

@@ -54,6 +54,9 @@ function M.boot_args(words)
     if word == "" or word:find("[^\x21-\x7e]") then
       return refuse("boot-arg", word, "is no word of printable ASCII characters without blanks")
     end
+    if select(2, word:gsub('"', "")) % 2 == 1 then
+      return refuse("boot-arg", word, "has a quotation mark without its pair")
+    end
     length = length + #word + 1
   end
   if length > MAX_WORDS then

@@ -87,7 +87,8 @@ function M.ensure(job, anew)
   local held <close>, why, problem = locks.wait(dir .. "/.lock")
   if not held then return nil, why, problem end
   sweep(dir)
-  if not anew and fs.stat(dir .. "/" .. name) then return true end
+  local there = not anew and fs.stat(dir .. "/" .. name)
+  if there and there.type == "file" and there.size == job.size then return true end
   return make(job, dir .. "/" .. name)
 end
 

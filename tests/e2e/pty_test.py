@@ -91,4 +91,5 @@ def main(flake):
     report("Ctrl-C ends an app that does not handle it", status(pid) == 130)
 
 
-main(sys.argv[1])
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -10,6 +10,8 @@ local vm_pilot = require "support.vm_pilot"
 
 local build = process.getenv("FLAKE_BUILD") or "build"
 
+local A_KERNEL = "\x7fELF a kernel"
+
 describe("images of VMs", function()
   local place, images, files, server, base
 
@@ -19,7 +21,7 @@ describe("images of VMs", function()
     assert(fs.mkdir_p(dir .. "/tree/bin"))
     assert(fs.write(dir .. "/tree/bin/app", "the application"))
     assert(e2fs.make(dir .. "/rootfs", 4 << 20, { tree = dir .. "/tree" }))
-    assert(fs.write(dir .. "/kernel", "a kernel"))
+    assert(fs.write(dir .. "/kernel", A_KERNEL))
     server = assert(process.spawn({ "python3", "tests/spec/support/http_server.py",
       dir .. "/socket", dir }, { stdin = "pipe", stdout = "pipe" }))
     base = "http://127.0.0.1:" .. server:read("stdout"):match("%d+")
@@ -58,7 +60,7 @@ describe("images of VMs", function()
     local dir = file("kis-" .. name)
     fs.remove_tree(dir)
     assert(fs.mkdir(dir))
-    local content = { ["os.x86_64-1.15.4.kernel"] = "a kernel", ["os.x86_64-1.15.4.initrd"] = "ird",
+    local content = { ["os.x86_64-1.15.4.kernel"] = A_KERNEL, ["os.x86_64-1.15.4.initrd"] = "ird",
       ["os.x86_64-1.15.4.append"] = "root=x" }
     for key, value in pairs(more or {}) do content[key] = value or nil end
     for key, value in pairs(content) do assert(fs.write(dir .. "/" .. key, value)) end
@@ -89,7 +91,7 @@ describe("images of VMs", function()
         assert.are.equal(0, there[name].uid)
       end
       assert.is_truthy(there["bin/app"])
-      assert.are.equal("a kernel", fs.read(images .. "/leap/kernel"))
+      assert.are.equal(A_KERNEL, fs.read(images .. "/leap/kernel"))
       assert.are.equal("1\n", fs.read(images .. "/leap/channel"))
     end)
 
@@ -108,7 +110,7 @@ describe("images of VMs", function()
       local code, _, err = pull("--rootfs", file("rootfs.xz"), "--kernel", file("kernel"),
         "--initrd", file("kernel"))
       assert.are.equal(0, code, err)
-      assert.are.equal("a kernel", fs.read(images .. "/leap/initrd"))
+      assert.are.equal(A_KERNEL, fs.read(images .. "/leap/initrd"))
       assert.is_true(e2fs.check(images .. "/leap/rootfs"))
     end)
 
@@ -266,7 +268,7 @@ describe("images of VMs", function()
       fs.remove_tree(dir)
       assert(fs.mkdir(dir))
       assert(fs.copy(file("with-sci"), dir .. "/root"))
-      assert(fs.write(dir .. "/x.kernel", "x"))
+      assert(fs.write(dir .. "/x.kernel", A_KERNEL))
       assert(archive.create(file("ours.tar"), dir))
       assert.are.equal(0, (pull("--kis-image", file("ours.tar"), "--force")))
       assert.are.equal("1\n", fs.read(images .. "/leap/channel"))
@@ -276,8 +278,8 @@ describe("images of VMs", function()
   describe("build-image", function()
     -- A kernel with modules, as a distribution installs it.
     local function host(modules)
-      place:put("/boot/vmlinuz-6.9-a", "old")
-      place:put("/boot/vmlinuz-6.10-a", "new")
+      place:put("/boot/vmlinuz-6.9-a", "\x7fELF old")
+      place:put("/boot/vmlinuz-6.10-a", "\x7fELF new")
       local dir = "/lib/modules/6.10-a/"
       for name, depends in pairs(modules or {}) do
         place:put(dir .. "kernel/" .. name .. ".ko", "x\0depends=" .. depends .. "\0y")
@@ -318,7 +320,7 @@ with tarfile.open("%s", "w") as tar:
         "bb")
       assert.are.equal(0, code, err)
       assert.are.equal(".lock bb", left())
-      assert.are.equal("new", fs.read(images .. "/bb/kernel"))
+      assert.are.equal("\x7fELF new", fs.read(images .. "/bb/kernel"))
       assert.are.equal("1\n", fs.read(images .. "/bb/channel"))
       local rootfs = images .. "/bb/rootfs"
       assert.is_true(e2fs.check(rootfs))
@@ -342,7 +344,7 @@ with tarfile.open("%s", "w") as tar:
     it("takes size, kernel and modules as told", function()
       host()
       podman()
-      place:put("/own/vmlinux", "mine")
+      place:put("/own/vmlinux", "\x7fELF mine")
       local function make(...)
         return place:ctl("firecracker", "build-image", "--from-oci", "img", "--name", "bb",
           "--force", ...)
@@ -350,14 +352,14 @@ with tarfile.open("%s", "w") as tar:
       local code, _, err = make("--size", "10MiB", "--kernel", place.root .. "/own/vmlinux")
       assert.are.equal(0, code, err)
       assert.are.equal(10 << 20, fs.stat(images .. "/bb/rootfs").size)
-      assert.are.equal("mine", fs.read(images .. "/bb/kernel"))
+      assert.are.equal("\x7fELF mine", fs.read(images .. "/bb/kernel"))
       assert.matches("taking for granted", err)
       assert.are.equal(2, (make("--size", "much")))
       assert.are.equal(2, (make("--size", "1k")))
       assert.are.equal(1, (make("--modules", "/nowhere")))
       place:stand_in("podman", "exit 125")
       assert.are.equal(1, (make()))
-      assert.are.equal("mine", fs.read(images .. "/bb/kernel"))
+      assert.are.equal("\x7fELF mine", fs.read(images .. "/bb/kernel"))
     end)
 
     it("makes an initrd of the drivers that are modules, and what they need", function()
@@ -384,6 +386,29 @@ with tarfile.open("%s", "w") as tar:
         assert.is_nil(member.path:find("loud", 1, true))
       end
     end)
+  end)
+
+  it("modules lose their signatures where the kernel asks for none", function()
+    local kernel = require "shipped.runtimes.firecracker.kernel"
+    local dir = file("config")
+    assert(fs.mkdir(dir))
+    assert.is_true(kernel.wants_signatures(dir .. "/vmlinuz-1"))
+    assert(fs.write(dir .. "/config-1", "CONFIG_X=y\n# CONFIG_MODULE_SIG_FORCE is not set\n"))
+    assert.is_false(kernel.wants_signatures(dir .. "/vmlinuz-1"))
+    assert(fs.write(dir .. "/config-1", "CONFIG_X=y\nCONFIG_MODULE_SIG_FORCE=y\n"))
+    assert.is_true(kernel.wants_signatures(dir .. "/vmlinuz-1"))
+    local modules = require "shipped.runtimes.firecracker.modules"
+    local info = string.pack("BBBBBxxx>I4", 0, 4, 2, 6, 3, 9)
+    local signature = "signerkeysignature" .. info .. "~Module signature appended~\n"
+    assert(fs.write(dir .. "/a.ko", "code" .. signature))
+    local index = { dir = dir, files = { a = "a.ko" }, builtin = {} }
+    for sealed, content in pairs { [true] = "code" .. signature, [false] = "code" } do
+      index.sealed = sealed
+      local target = dir .. "/" .. tostring(sealed)
+      assert(fs.mkdir(target))
+      assert(modules.collect(index, { "a" }, target))
+      assert.are.equal(content, fs.read(target .. "/a.ko"))
+    end
   end)
 
   it("kernels in a bzImage are taken out of it", function()

@@ -50,7 +50,11 @@ local function print_shell(plan, scripts, out)
     if argv == plan.argv and plan.process then out:write(" 3<<'EOF'\n", plan.process, "\nEOF") end
     if #argv > 0 then out:write("\n") end
   end
-  if #plan.argv == 0 then out:write("# launched by its Lua driver\n") end
+  if plan.socket then
+    out:write("# the call goes through ", plan.socket, "\n")
+  elseif #plan.argv == 0 then
+    out:write("# launched by its Lua driver\n")
+  end
 end
 
 local function run(opts, ctx)
@@ -64,7 +68,7 @@ local function run(opts, ctx)
   local scripts
   scripts, message, code = scripts_of(plan)
   if not scripts then return nil, message, code end
-  if #plan.argv == 0 then plan.argv, message, code = argv_of_driver(plan) end
+  if #plan.argv == 0 and not plan.socket then plan.argv, message, code = argv_of_driver(plan) end
   if not plan.argv then return nil, message, code end
   if opts.format == "json" then
     plan.hooks = setmetatable(scripts, { __jsontype = "array" })

@@ -1,0 +1,73 @@
+# Helpers of the topics with VMs; sourced. Real QEMU, Debian's cloud kernel, images of containers.
+# shellcheck shell=bash
+STORAGE=/var/lib/firecracker/storage
+IMAGES=/var/lib/firecracker/images
+STATE=/run/flakes/0
+KERNELS=${FLAKE_VM_KERNEL:-$ROOT/build/kernel}
+
+wait_for() { for _ in $(seq 100); do "$@" && return; sleep 0.1; done; return 1; }
+qemus() { pgrep -c '^qemu-system'; }
+no_qemu() { [ "$(qemus)" = 0 ]; }
+# What launches leave: names of files, without locks and what is said once a boot.
+left() { ls -A "$STATE" "$STORAGE" 2>/dev/null | grep -vE '\.lock$|^\.lock$|^kvm$'; }
+
+# Why no VM can be tested here; nothing, if one can.
+vm_obstacle() {
+	if [ "$(uname -m)" != x86_64 ]; then
+		echo "the tests have a kernel for amd64 only"
+	elif ! command -v qemu-system-x86_64 >/dev/null; then
+		echo "qemu-system-x86_64 is missing"
+	elif ! compgen -G "$KERNELS/boot/vmlinuz-*" >/dev/null; then
+		echo "no kernel in $KERNELS (tests/deps gets it, where there is apt)"
+	fi
+}
+
+# The container image of the VMs: owners, modes and names to be found again.
+make_vm_image() {
+	local tree=$T/vmtree c
+	mkdir -p "$tree"/{bin,etc,tmp,dev,proc,sys,run,root,lib,usr/sbin,owners}
+	cp /bin/busybox "$tree/bin/"
+	for c in sh cat echo true false printf sleep stty id env ls sha256sum kill test yes head tail tty ps \
+		od stat mount ip nc dd sync df hostname dmesg mkdir rm wc readlink seq tee touch reboot \
+		pidof nproc grep find setsid date ping cut; do
+		ln -sf busybox "$tree/bin/$c"
+	done
+	printf 'root:x:0:0:root:/root:/bin/sh\nown:x:1000:2000::/:/bin/sh\n' >"$tree/etc/passwd"
+	echo 'root:x:0:' >"$tree/etc/group"
+	chmod 1777 "$tree/tmp"
+	chmod 700 "$tree/root"
+	echo '#!/bin/sh' >"$tree/etc/not-executable"
+	(
+		cd "$tree/owners" || exit
+		echo data >plain; chown 1000:2000 plain; chmod 640 plain
+		cp /bin/busybox setuid; chown 0:2000 setuid; chmod 4750 setuid
+		mkdir shared; chown 1000:1000 shared; chmod 2775 shared
+		mkdir sticky; chmod 1777 sticky
+		mkdir closed; chmod 0 closed
+		ln -s ../etc/passwd relative; ln -s /nowhere/at/all dangling; chown -h 1000:2000 dangling
+		echo linked >hard; ln hard hard2
+		echo odd >'a "b'"'"' %s ä'; : >empty
+		head -c 3000000 /dev/urandom >big
+	)
+	tar -C "$tree" --numeric-owner -c . | podman import - localhost/vmbox >/dev/null 2>&1
+}
+
+# vm_flake NAME TARGET [OPTION…]: registers /usr/bin/NAME, replacing an older one.
+vm_flake() {
+	local name=$1 target=$2
+	shift 2
+	flake-ctl firecracker register --force --vm box --app "/usr/bin/$name" --target "$target" \
+		--mem 192 --vcpu 1 --engine qemu "$@" 2>"$T/register.err"
+}
+
+# The image "box" and the flake "vsh", once for all topics of a run.
+vm_setup() {
+	[ -z "${vm_ready:-}" ] || return 0
+	vm_ready=1
+	kernel=$(compgen -G "$KERNELS/boot/vmlinuz-*" | head -n 1)
+	make_vm_image
+	run flake-ctl firecracker build-image --from-oci localhost/vmbox --name box --kernel "$kernel"
+	check "build-image makes a VM image of a container image" rc_is 0
+	run vm_flake vsh /bin/sh --no-net
+	check "register makes a command of it" [ "$rc" = 0 -a -L /usr/bin/vsh ]
+}
