@@ -280,17 +280,16 @@ static int run_socket(struct plan *plan, const struct machine *machine, struct v
 static int reach(struct plan *plan, const struct machine *machine, struct vm_place *place,
 		 struct error *err)
 {
-	cleanup_free char *mute = NULL;
 	int channel;
 
-	if (vm_stay(plan, machine, place, NULL, err) < 0)
+	if (vm_stay(plan, machine, place, err) < 0)
 		return -1;
 	channel = vm_call(place->socket, err);
 	if (channel >= 0)
 		return channel;
 	error_clear(err);
-	mute = xstrdup(place->socket);
-	if (vm_stay(plan, machine, place, mute, err) < 0)
+	if (vm_stop_mute(place->state, place->key, place->socket, err) < 0 ||
+	    compose(plan, err) < 0 || vm_stay(plan, machine, place, err) < 0)
 		return -1;
 	return vm_call(place->socket, err);
 }
@@ -344,7 +343,7 @@ static int reach_running(struct plan *plan, int *channel, struct error *err)
 		*channel = vm_call(place.socket, NULL);
 		if (*channel >= 0)
 			return 0;
-		if (vm_stop(place.state, place.key, err) < 0)
+		if (vm_stop_mute(place.state, place.key, place.socket, err) < 0)
 			return -1;
 	}
 	return compose(plan, err);

@@ -19,8 +19,7 @@
 
 #define SYSTEM_DIR "/var/lib/firecracker"
 
-enum { LOCK_TURNS = 1000, LOCK_PAUSE_MS = 20 };
-enum { PIECE = 16 << 20 };
+enum { PIECE = 16 << 20, LOCK_TURNS = 1000, LOCK_PAUSE_MS = 20 };
 
 // A directory that only its owner (root or we) can change.
 static int open_dir(int at, const char *name, const char *path, struct error *err)

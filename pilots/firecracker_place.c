@@ -203,10 +203,12 @@ static int wait_for_word(int fd, struct error *err)
 {
 	struct pollfd ready = { .fd = fd, .events = POLLIN };
 	char byte;
+	int rc;
 
-	while (poll(&ready, 1, -1) < 0 && errno == EINTR)
+	while ((rc = poll(&ready, 1, CONNECT_MS)) < 0 && errno == EINTR)
 		;
-	return recv(fd, &byte, 1, MSG_PEEK) == 1
+	// The call itself has more patience, and an ear for signals.
+	return rc == 0 || recv(fd, &byte, 1, MSG_PEEK) == 1
 		       ? 0
 		       : error_set(err, ECONNREFUSED, "cannot reach the guest");
 }
@@ -318,4 +320,17 @@ int vm_stop(int state, const char *key, struct error *err)
 	cleanup_fd int lock = state_lock(state, key, err);
 
 	return lock < 0 ? -1 : vm_stop_locked(state, key, err);
+}
+
+int vm_stop_mute(int state, const char *key, const char *socket, struct error *err)
+{
+	cleanup_instance struct instance instance = { 0 };
+	cleanup_fd int lock = state_lock(state, key, err);
+
+	if (lock < 0)
+		return -1;
+	if (instance_load(state, key, &instance) > 0 &&
+	    (!instance.runtime || !streq(instance.runtime, socket)))
+		return 0;
+	return vm_stop_locked(state, key, err);
 }

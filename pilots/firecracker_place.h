@@ -34,10 +34,9 @@ int vm_boot(struct vm *vm, const struct plan *plan, const struct machine *machin
 
 // Does the instance run, of this definition?
 bool vm_runs(const struct vm_place *place, const struct plan *plan);
-// Makes sure that the instance runs, and another one than that at the socket `mute` (NULL: any will
-// do). Once, even if many call at the same time.
+// Makes sure that the instance runs. Once, even if many call at the same time.
 int vm_stay(const struct plan *plan, const struct machine *machine, struct vm_place *place,
-	    const char *mute, struct error *err);
+	    struct error *err);
 // A file in memory that holds the text, to be read from its beginning.
 int vm_memory_with(const char *text, struct error *err);
 // A connection to a socket in a directory.
@@ -51,5 +50,7 @@ int vm_connect(const char *socket, struct error *err);
 int vm_call(const char *socket, struct error *err);
 // Ends the instance of that key, cleanly if it can be; forgets it.
 int vm_stop(int state, const char *key, struct error *err);
+// The same if it is still the one at that socket, not the next one that somebody has started.
+int vm_stop_mute(int state, const char *key, const char *socket, struct error *err);
 // The same for who has the instance's lock.
 int vm_stop_locked(int state, const char *key, struct error *err);

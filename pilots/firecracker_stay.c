@@ -26,19 +26,12 @@ struct holder {
 	int changes;	       // of the state directory
 };
 
-// Does the instance run, at another socket than that?
-static bool runs_elsewhere(const struct vm_place *place, const struct plan *plan, const char *mute)
+bool vm_runs(const struct vm_place *place, const struct plan *plan)
 {
 	cleanup_instance struct instance instance = { 0 };
 
 	return instance_load(place->state, place->key, &instance) > 0 && instance.definition &&
-	       streq(instance.definition, plan->definition) && instance.runtime &&
-	       (!mute || !streq(instance.runtime, mute));
-}
-
-bool vm_runs(const struct vm_place *place, const struct plan *plan)
-{
-	return runs_elsewhere(place, plan, NULL);
+	       streq(instance.definition, plan->definition);
 }
 
 static int not_up(struct holder *h, struct error *err)
@@ -250,7 +243,7 @@ static int start(struct holder *h, int lock, struct error *err)
 	pid_t pid;
 
 	// It ran when the plan was made.
-	if (!h->plan->start.n)
+	if (h->machine->engine == VM_FIRECRACKER && !h->plan->process)
 		return error_set(err, ERR_FLAKE, "the VM of flake '%s' has just ended",
 				 h->plan->flake);
 	if (pipe2(ends, O_CLOEXEC) < 0)
@@ -287,7 +280,7 @@ static void engine_argv(const struct plan *plan, const struct machine *machine, 
 }
 
 int vm_stay(const struct plan *plan, const struct machine *machine, struct vm_place *place,
-	    const char *mute, struct error *err)
+	    struct error *err)
 {
 	cleanup_strv struct strv argv = { 0 };
 	struct holder h = { .plan = plan,
@@ -301,13 +294,13 @@ int vm_stay(const struct plan *plan, const struct machine *machine, struct vm_pl
 	cleanup_instance struct instance instance = { 0 };
 	cleanup_fd int lock = -1;
 
-	if (!runs_elsewhere(place, plan, mute)) {
+	if (!vm_runs(place, plan)) {
 		lock = state_lock(place->state, place->key, err);
 		if (lock < 0)
 			return -1;
 		vm_collect(place);
 		engine_argv(plan, machine, place->key, &argv);
-		if (!runs_elsewhere(place, plan, mute) &&
+		if (!vm_runs(place, plan) &&
 		    (vm_stop_locked(place->state, place->key, err) < 0 || start(&h, lock, err) < 0))
 			return -1;
 	}

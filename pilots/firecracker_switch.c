@@ -113,6 +113,7 @@ static bool deliver(int fd, struct channel_buffer *out)
 static void shut_down(struct exchange *x)
 {
 	channel_put(&x->out, CHANNEL_SHUTDOWN, 0, 0, NULL, 0);
+	x->notice->fd = -1;
 	if (x->listener >= 0)
 		close(steal_fd(&x->listener));
 }
@@ -230,14 +231,6 @@ static void serve_caller(struct exchange *x, struct caller *caller, short events
 		from_caller(x, caller);
 }
 
-// Nobody will call any more: the guest is asked to end.
-static void close_down(struct exchange *x)
-{
-	channel_put(&x->out, CHANNEL_SHUTDOWN, 0, 0, NULL, 0);
-	x->notice->fd = -1;
-	x->listener = -1;
-}
-
 enum { ON_CHANNEL, ON_LISTENER, ON_CONSOLE, ON_NOTICE, ON_CALLERS, POLLED = ON_CALLERS + CALLERS };
 
 static void watch(struct exchange *x, struct pollfd *on)
@@ -280,7 +273,7 @@ void switch_run(struct vm *vm, int channel, int listener, struct vm_notice *noti
 		if (on[ON_CHANNEL].revents & ~POLLOUT)
 			good = from_guest(&x);
 		if (on[ON_NOTICE].revents && notice->ended(notice->data))
-			close_down(&x);
+			shut_down(&x);
 		if (on[ON_LISTENER].revents && x.listener >= 0)
 			welcome(&x);
 		for (size_t i = 0; i < CALLERS; i++)

@@ -18,6 +18,7 @@ static int port; // of a guest that is played here
 static int start_switch(void)
 {
 	struct vm vm = { .pidfd = -1, .signals = -1, .console = -1 };
+	struct vm_notice notice = { .fd = -1 };
 	int ends[2], listener;
 
 	dir = fs_temp_dir(NULL, "switch", NULL);
@@ -27,7 +28,7 @@ static int start_switch(void)
 	pid = fork();
 	if (pid == 0) {
 		close(ends[0]);
-		switch_run(&vm, ends[1], listener);
+		switch_run(&vm, ends[1], listener, &notice);
 		_exit(0);
 	}
 	close(ends[1]);
