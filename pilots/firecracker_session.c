@@ -20,6 +20,7 @@
 enum {
 	SESSION = 1,
 	HELLO_SECONDS = 120, // a guest that is not up by then never will be
+	PATIENCE = 3,	     // requests to end
 	CHUNK = 65536,
 	OUT_LIMIT = 4 * CHUNK, // on their way to the guest
 	ACKNOWLEDGE = CHANNEL_WINDOW / 4,
@@ -44,6 +45,7 @@ struct session {
 	uint64_t window;      // what may be sent of standard input
 	bool input_open, started, over, listening;
 	int status;
+	unsigned unheard; // requests to end since the guest said something
 	struct terminal terminal;
 	time_t began;
 };
@@ -179,6 +181,7 @@ static int take_failed(struct session *s, const struct channel_frame *frame)
 
 static int take(struct session *s, const struct channel_frame *frame, struct error *err)
 {
+	s->unheard = 0;
 	if (frame->type == CHANNEL_HELLO)
 		return take_hello(s, frame, err);
 	if (frame->type == CHANNEL_BYE || s->over)
@@ -305,7 +308,13 @@ static void resize(struct session *s)
 	channel_put_size(&s->out, CHANNEL_RESIZE, SESSION, rows, columns);
 }
 
-// Returns false when the call is to end: nothing runs yet that could have the signal.
+// Does the caller ask for the third time, and the guest says nothing at all? Then it may hang.
+static bool insists(struct session *s, int sig)
+{
+	return (sig == SIGINT || sig == SIGTERM) && ++s->unheard >= PATIENCE;
+}
+
+// Returns false when the call is to end: nothing runs that could have the signal.
 static bool take_signals(struct session *s)
 {
 	struct signalfd_siginfo info;
@@ -318,7 +327,7 @@ static bool take_signals(struct session *s)
 		if (sig == SIGWINCH || sig == SIGCONT) {
 			if (s->started && s->plan->tty)
 				resize(s);
-		} else if (!s->started) {
+		} else if (!s->started || insists(s, sig)) {
 			s->status = 128 + sig;
 			s->over = true;
 			return false;

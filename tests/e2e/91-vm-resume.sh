@@ -84,6 +84,18 @@ run vres -c 'pidof sleep >/dev/null && kill $(pidof sleep) && echo stayed'
 check "and stays in the VM" out_is stayed
 
 # show, explain, remove.
+# A guest that hangs.
+pkill -STOP '^qemu-system'
+vres -c true </dev/null >/dev/null 2>"$err" & pid=$!
+sleep 0.5
+for _ in 1 2; do kill -TERM $pid; sleep 0.3; done
+check "a VM that hangs keeps a call that is asked to end twice" kill -0 $pid
+kill -TERM $pid; rc=0; wait $pid || rc=$?
+check "but not one that is asked three times" rc_is 143
+pkill -CONT '^qemu-system'
+run timeout 60 vres -c 'echo goes on'
+check "and the VM goes on when it can" out_is "goes on"
+
 run flake-ctl firecracker show
 check "show lists it" bash -c "grep -qE '^vres +(-|) *qemu +[0-9]+ ' '$out'"
 run flake-ctl firecracker show --format json
