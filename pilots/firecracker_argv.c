@@ -262,10 +262,12 @@ static void qemu_argv(const struct machine *machine, const char *mac, struct str
 	strv_push(argv, "-append");
 	strv_push(argv, machine->command_line);
 	qemu_drive(argv, "root", machine->rootfs, "readonly=on");
+	// Its lock is ours; where both kinds of locks are one (NFS) it would be in QEMU's way.
 	if (machine->overlay)
 		qemu_drive(argv, "overlay", VM_OVERLAY,
-			   streq(cache_of(machine), "Unsafe") ? "discard=unmap,cache=unsafe"
-							      : "discard=unmap,cache=writeback");
+			   streq(cache_of(machine), "Unsafe")
+				   ? "file.locking=off,discard=unmap,cache=unsafe"
+				   : "file.locking=off,discard=unmap,cache=writeback");
 	if (machine->framed)
 		qemu_channel(argv);
 	if (machine->network)

@@ -279,6 +279,7 @@ static void qemu_argv(void **state)
 	machine_argv(&machine, "02:00:00:00:00:01", &argv);
 	assert_string_equal(argv.v[0], VM_QEMU_PROGRAM);
 	assert_true(find(&argv, "/roo,,t,") < find(&argv, "file=" VM_OVERLAY));
+	assert_true(find(&argv, "file.locking=off") == find(&argv, "file=" VM_OVERLAY));
 	assert_true(find(&argv, "fd=5") != SIZE_MAX);
 	assert_true(find(&argv, "-netdev") == SIZE_MAX);
 	assert_true(find(&argv, "werror=report") != SIZE_MAX);
