@@ -76,7 +76,7 @@ char *machine_config(const struct machine *machine, const char *mac);
 void machine_argv(const struct machine *machine, const char *mac, struct strv *argv);
 // That of Firecracker which restores a saved VM.
 void machine_argv_restore(struct strv *argv);
-// A locally administered address, the caller's for that instance: text of 17 bytes. Caller frees.
+// A locally administered address of that instance: text of 17 bytes. Caller frees.
 char *machine_mac(const char *key);
 // Name of the tap device of a flake's instance: tap-NAME if that has at most 15 bytes, else with a
 // hash of it. Caller frees.
