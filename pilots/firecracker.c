@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 
 #include "firecracker_place.h"
@@ -129,27 +128,32 @@ static int compose(struct plan *plan, struct error *err)
 	return 0;
 }
 
+// Puts a descriptor where the engine finds it; it may stand where another is to go.
+static int hand_over(int fd, int target, struct error *err)
+{
+	int high = fcntl(fd, F_DUPFD_CLOEXEC, 16);
+
+	close(fd);
+	return high < 0 || dup2(high, target) < 0
+		       ? error_set(err, errno, "cannot hand over the machine")
+		       : 0;
+}
+
 // The image's init is that of older tools: it talks through the console, which the engine has.
 static int run_serial(struct plan *plan, const struct machine *machine, const char *key,
 		      struct error *err)
 {
-	cleanup_fd int overlay = -1;
+	int overlay = machine->overlay ? vm_overlay(plan, machine, key, err) : -1;
+	int config = -1;
 
-	if (machine->overlay) {
-		overlay = vm_overlay(plan, machine, key, err);
-		if (overlay < 0)
+	// Nothing else is open that could be overwritten and is still needed.
+	if (machine->overlay && (overlay < 0 || hand_over(overlay, VM_FD_OVERLAY, err) < 0))
+		return -1;
+	if (machine->engine == VM_FIRECRACKER) {
+		config = vm_memory_with(plan->process, err);
+		if (config < 0 || hand_over(config, VM_FD_CONFIG, err) < 0)
 			return -1;
 	}
-	if (machine->engine == VM_FIRECRACKER) {
-		int config = memfd_create("machine", 0);
-
-		if (config < 0 || write_fd_all(config, plan->process, strlen(plan->process)) < 0 ||
-		    lseek(config, 0, SEEK_SET) < 0 || dup2(config, VM_FD_CONFIG) < 0)
-			return error_set(err, errno, "cannot hand over the machine");
-	}
-	if (overlay >= 0 &&
-	    (dup2(overlay, VM_FD_OVERLAY) < 0 || fcntl(VM_FD_OVERLAY, F_SETFD, 0) < 0))
-		return error_set(err, errno, "cannot hand over the overlay");
 	execvp(plan->argv.v[0], plan->argv.v);
 	return error_set(err, errno, "cannot run %s", plan->argv.v[0]);
 }
