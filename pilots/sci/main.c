@@ -5,43 +5,12 @@
 // process that mounts nothing: for tests, and for the stand-in for Firecracker that tests use.
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "sci.h"
 #include "util.h"
-
-static bool tracing;
-
-void say(const char *fmt, ...)
-{
-	char text[512];
-	va_list ap;
-	int n;
-
-	va_start(ap, fmt);
-	n = vsnprintf(text, sizeof(text) - 1, fmt, ap);
-	va_end(ap);
-	if (n < 0)
-		return;
-	n = n > (int)sizeof(text) - 2 ? (int)sizeof(text) - 2 : n;
-	text[n] = '\n';
-	(void)write_fd_all(STDERR_FILENO, "sci: ", 5);
-	(void)write_fd_all(STDERR_FILENO, text, (size_t)n + 1);
-}
-
-void trace(const char *phase)
-{
-	struct timespec now;
-
-	if (!tracing)
-		return;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	say("%ld.%06ld %s", (long)now.tv_sec, now.tv_nsec / 1000, phase);
-}
 
 // An initramfs without /dev/console leaves process 1 with no files at all.
 static void take_console(void)
@@ -115,7 +84,7 @@ int main(int argc, char **argv)
 	mounts_early();
 	take_console();
 	params_read(&params);
-	tracing = params_get(&params, "sci_trace");
+	trace_from_here(params_get(&params, "sci_trace") != NULL);
 	trace("started");
 	run_vm(&params);
 }

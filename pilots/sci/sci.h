@@ -10,6 +10,7 @@ void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 // With sci_trace=1: how long the kernel and sci have run until here.
 void trace(const char *phase);
+void trace_from_here(bool on);
 
 // --- boot.c, mounts.c: file systems --------------------------------------------------------------
 
