@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 
 #include "channel.h"
@@ -278,6 +279,7 @@ static void interrupted(void **state)
 
 int main(void)
 {
+	static const struct CMUnitTest anywhere[] = { cmocka_unit_test(not_of_others) };
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(starts_and_stops),
 		cmocka_unit_test(anew_once),
@@ -287,6 +289,10 @@ int main(void)
 		cmocka_unit_test(endless_console),
 		cmocka_unit_test(interrupted),
 	};
+	cleanup_fd int known = pidfd_open(getpid(), 0);
 
-	return cmocka_run_group_tests(tests, set_up, clear);
+	if (known >= 0)
+		return cmocka_run_group_tests(tests, set_up, clear);
+	puts("[  SKIPPED ] test_stay: pidfd_open is not known here (valgrind 3.19)");
+	return cmocka_run_group_tests(anywhere, set_up, clear);
 }
