@@ -221,6 +221,7 @@ install: build
 		$(INSTALL) -d $(DESTDIR)$(SHAREDIR)/$$d; \
 		for f in $$d/*; do [ ! -f $$f ] || $(INSTALL) -m 644 $$f $(DESTDIR)$(SHAREDIR)/$$d; done; \
 	done
+	ln -sf ../../bin/firecracker-pilot $(DESTDIR)$(LIBDIR)/flake-relay-firecracker
 	for m in $(MAN); do $(INSTALL) -m 644 $$m $(DESTDIR)$(MANDIR)/man$${m##*.}; done
 	[ ! -f lua/flake/complete.lua ] || tests/install-completions $(B)/flake-ctl $(DESTDIR)$(PREFIX)/share
 

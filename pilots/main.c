@@ -63,6 +63,8 @@ int main(int argc, char **argv)
 	int code, hooks;
 
 	open_standard_fds(O_RDWR);
+	if (str_starts(name, RELAY_NAME "-"))
+		return relay_main(argc, argv);
 	if (!*name || str_ends(name, "-pilot"))
 		return explain();
 	if (plan_find_flake(argv[0], NULL, &flake, &err) < 0)

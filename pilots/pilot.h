@@ -135,6 +135,9 @@ void relay_pack(struct strv *argv, const struct plan *plan);
 // for any program that runs as plan->user, relay_compose ends it with flake-relay and the plan.
 void relay_sudo(struct plan *plan);
 int relay_compose(struct plan *plan, struct error *err);
+// What flake-relay does, and a pilot that is called by a name which begins like that.
+#define RELAY_NAME "flake-relay"
+int relay_main(int argc, char **argv);
 int relay_unpack(struct plan *plan, int argc, char **argv, struct error *err);
 
 // Exit code that stands for an error of flake_load or plan_*.

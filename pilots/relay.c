@@ -2,6 +2,7 @@
 // Form: NAME=VALUE for each member that decides (lists: once an entry; flags: NAME=1), then "--"
 // and the app's arguments.
 #include <errno.h>
+#include <fcntl.h>
 
 #include "paths.h"
 #include "pilot.h"
@@ -33,10 +34,21 @@ void relay_sudo(struct plan *plan)
 	strv_push(&plan->argv, "--");
 }
 
-int relay_compose(struct plan *plan, struct error *err)
+// Every package of a pilot has a relay: that of podman's, or a link to the pilot itself.
+static char *find_relay(const struct plan *plan)
 {
 	cleanup_free char *dir = paths_exe_dir();
-	cleanup_free char *relay = dir ? paths_lib_file(dir, "flake-relay") : NULL;
+	cleanup_free char *name = xasprintf(RELAY_NAME "-%s", plan->engine);
+	cleanup_free char *own = dir ? paths_lib_file(dir, name) : NULL;
+
+	if (own && access(own, X_OK) == 0)
+		return steal_ptr(&own);
+	return dir ? paths_lib_file(dir, RELAY_NAME) : NULL;
+}
+
+int relay_compose(struct plan *plan, struct error *err)
+{
+	cleanup_free char *relay = find_relay(plan);
 
 	if (!relay)
 		return error_set(err, ENOENT, "cannot find flake-relay");
@@ -86,4 +98,32 @@ int relay_unpack(struct plan *plan, int argc, char **argv, struct error *err)
 	while (++i < argc)
 		strv_push(&plan->args, argv[i]);
 	return 0;
+}
+
+int relay_main(int argc, char **argv)
+{
+	cleanup_error struct error err = { 0 };
+	cleanup_plan struct plan plan = { 0 };
+	const struct engine *engine;
+	int code = -1;
+
+	open_standard_fds(O_RDWR);
+	if (argc < 2) {
+		fputs("flake-relay: carries a plan through sudo; it is started by the pilots\n",
+		      stderr);
+		return 1;
+	}
+	if (relay_unpack(&plan, argc - 1, argv + 1, &err) == 0) {
+		engine = engine_find(plan.engine);
+		if (!engine)
+			error_set(&err, ERR_FLAKE, "there is no engine '%s' here", plan.engine);
+		else if (engine->compose(&plan, &err) == 0)
+			code = plan_run(&plan, engine, &err);
+	}
+	if (code < 0) {
+		fprintf(stderr, "%s: %s\n", plan.command ? plan.command : "flake-relay",
+			err.message);
+		code = EXIT_ENGINE;
+	}
+	return code;
 }
