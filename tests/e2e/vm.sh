@@ -57,7 +57,8 @@ vm_flake() {
 	local name=$1 target=$2
 	shift 2
 	flake-ctl firecracker register --force --vm box --app "/usr/bin/$name" --target "$target" \
-		--mem 192 --vcpu 1 --engine qemu "$@" 2>"$T/register.err"
+		--mem 192 --vcpu 1 --engine qemu "$@" 2>"$T/register.err" ||
+		{ cat "$T/register.err" >&2; return 1; }
 }
 
 # The image "box" and the flake "vsh", once for all topics of a run.
