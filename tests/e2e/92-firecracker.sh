@@ -82,7 +82,7 @@ fc_overlay() {
 	check "$engine: a call with an overlay" rc_is 3
 	check "$engine: nothing refused with an overlay" nothing_refused
 	check "$engine: the overlay's drive" log_is 'configs[0]["drives"][1] == {"drive_id": "overlay", "path_on_host": "/proc/self/fd/4", "is_root_device": False, "is_read_only": False, "cache_type": "Unsafe"} and "overlay_root=/dev/vdb" in configs[0]["boot-source"]["boot_args"].split()'
-	check "$engine: a template, and no overlay that stays" [ "$(cd "$storage" && ls -A | grep -c '^fcdisk.*\.ext4$') $(find "$storage" -name '*overlay*' | wc -l)" = "1 0" ]
+	check "$engine: a template, and no overlay that stays" [ "$(cd "$storage" && ls -A | grep -c '^fcdisk.*\.ext4$') $(find "$storage" -name 'fc*overlay*' | wc -l)" = "1 0" ]
 	run flake-ctl firecracker remove --app /usr/bin/fcdisk
 	check "$engine: remove takes the template" [ -z "$(find "$storage" -name 'fcdisk*')" ]
 }
