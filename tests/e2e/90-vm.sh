@@ -117,9 +117,9 @@ timeout 60 vsh -c 'cat; head -c 5000000 /dev/zero >&2; echo end; exit 9' <"$T/bi
 check "nothing is lost at the end, with stderr in between" [ $? = 9 -a "$(stat -c %s "$T/big.out" "$T/big.err" | xargs)" = "67108868 5000000" ]
 rm "$T"/big*
 check "input that ends" [ "$(printf 'a\nb' | vsh -c 'cat; echo " over"')" = "$(printf 'a\nb over')" ]
-mkfifo "$T/fifo"
-exec 7<>"$T/fifo"
-run timeout 20 bash -c "vsh -c 'echo done; exit 4' <'$T/fifo'"
+mkfifo "$T/vm-fifo"
+exec 7<>"$T/vm-fifo"
+run timeout 20 bash -c "vsh -c 'echo done; exit 4' <'$T/vm-fifo'"
 check "input that nobody ends does not hold it up" [ "$rc" = 4 -a "$(cat "$out")" = done ]
 exec 7>&-
 check "closed output ends it" [ "$(timeout 20 bash -c 'vsh -c yes | head -n 1; echo ${PIPESTATUS[0]}' | xargs)" = "y 141" ]
@@ -245,14 +245,14 @@ umount -l $STORAGE
 flake-ctl firecracker remove --app /usr/bin/vhost
 
 # Includes.
-mkdir -p "$T/inc/root" "$T/inc/opt/app/closed" "$T/inc/etc" "$T/site/sub"
-echo secret >"$T/inc/root/key"; chmod 600 "$T/inc/root/key"
-echo of-app >"$T/inc/opt/app/data"; chown 1000:2000 "$T/inc/opt/app/data"; chmod 4751 "$T/inc/opt/app/data"
-ln -s data "$T/inc/opt/app/link"; chmod 711 "$T/inc/opt/app/closed"
-echo 'extra' >"$T/inc/etc/extra"
-tar -C "$T/inc" --numeric-owner -czf "$T/inc.tar.gz" root/key opt/app etc/extra
+mkdir -p "$T/vm-inc/root" "$T/vm-inc/opt/app/closed" "$T/vm-inc/etc" "$T/site/sub"
+echo secret >"$T/vm-inc/root/key"; chmod 600 "$T/vm-inc/root/key"
+echo of-app >"$T/vm-inc/opt/app/data"; chown 1000:2000 "$T/vm-inc/opt/app/data"; chmod 4751 "$T/vm-inc/opt/app/data"
+ln -s data "$T/vm-inc/opt/app/link"; chmod 711 "$T/vm-inc/opt/app/closed"
+echo 'extra' >"$T/vm-inc/etc/extra"
+tar -C "$T/vm-inc" --numeric-owner -czf "$T/vm-inc.tar.gz" root/key opt/app etc/extra
 echo site >"$T/site/sub/file"; chown 1000:1000 "$T/site/sub/file"; chmod 750 "$T/site/sub"
-run vm_flake vinc /bin/sh --overlay-size 16M --no-net --include-tar "$T/inc.tar.gz" --include-path "$T/site"
+run vm_flake vinc /bin/sh --overlay-size 16M --no-net --include-tar "$T/vm-inc.tar.gz" --include-path "$T/site"
 check "register with includes" rc_is 0
 run vinc -c 'cat /root/key /opt/app/link /etc/extra "$1/sub/file"; head -n 1 /etc/passwd; ls -A /owners | wc -l
 	stat -c "%a %u:%g" /root /root/key /opt/app/data /opt/app/closed "$1/sub" "$1/sub/file" /etc /tmp' sh "$T/site"
@@ -392,8 +392,8 @@ run flake-ctl firecracker export vinc "$T/vinc.flake"
 check "export" [ "$rc" = 0 -a -s "$T/vinc.flake" ]
 run flake-ctl firecracker remove --app /usr/bin/vinc
 check "remove a flake" [ "$rc" = 0 -a ! -e /usr/bin/vinc ]
-mv $IMAGES/box "$T/box"
-mv "$T/inc.tar.gz" "$T/inc.moved.tar.gz"
+mv $IMAGES/box "$T/vm-box"
+mv "$T/vm-inc.tar.gz" "$T/vm-inc.moved.tar.gz"
 run flake-ctl import "$T/vinc.flake"
 check "import brings flake and image" [ "$rc" = 0 -a -e $IMAGES/box/rootfs -a -e $IMAGES/box/channel ]
 run vinc -c 'cat /etc/extra; cd /owners; sha256sum big; exit 5'
@@ -404,5 +404,5 @@ run flake-ctl firecracker list
 check "it is not listed any more" bash -c "! grep -q box '$out'"
 ls -A $STORAGE >"$out"
 check "nothing of them is left" [ -z "$(ls -A $STORAGE | grep -v lock)" ]
-mv "$T/box" $IMAGES/box
+mv "$T/vm-box" $IMAGES/box
 vm_flake vsh /bin/sh --no-net
