@@ -55,7 +55,6 @@ static int open_machine(struct machine *machine, char **tap, const struct plan *
 			"flake '%s' cannot resume: the init of VM image '%s' is that of "
 			"older tools; flake-ctl firecracker pull --replace-sci puts ours in",
 			plan->flake, plan->image);
-	free(machine->command_line);
 	machine->command_line = machine_command_line(machine, plan, err);
 	return machine->command_line ? 0 : -1;
 }
@@ -119,11 +118,9 @@ static int compose(struct plan *plan, struct error *err)
 		if (machine.engine == VM_FIRECRACKER)
 			plan->process = machine_config(&machine, mac);
 		plan->socket = xstrdup(place.socket);
-		if (!vm_runs(&place, plan))
-			machine_argv(&machine, mac, &plan->start);
+		machine_argv(&machine, mac, &plan->start);
 	}
-	if (machine.overlay && (plan->argv.n || plan->start.n) &&
-	    !vm_template_exists(plan, &machine))
+	if (machine.overlay && !vm_template_exists(plan, &machine))
 		return plan_needs_compose(plan, err);
 	return 0;
 }
@@ -162,9 +159,7 @@ static int run_serial(struct plan *plan, const struct machine *machine, const ch
 static int run_port(struct plan *plan, const struct machine *machine, const struct vm_place *place,
 		    struct error *err)
 {
-	cleanup_vm struct vm vm = {
-		.pidfd = -1, .signals = -1, .console = -1, .debug = plan->debug
-	};
+	cleanup_vm struct vm vm = { VM_NONE, .debug = plan->debug };
 	struct vm_link to = { .channel = -1, .listener = -1, .vm = &vm };
 	cleanup_fd int ours = -1, theirs = -1;
 	int ends[2];
@@ -197,9 +192,7 @@ static int leave(struct vm *vm, struct vm_place *place, int status, struct error
 static int run_boot(struct plan *plan, const struct machine *machine, struct vm_place *place,
 		    struct error *err)
 {
-	cleanup_vm struct vm vm = {
-		.pidfd = -1, .signals = -1, .console = -1, .debug = plan->debug
-	};
+	cleanup_vm struct vm vm = { VM_NONE, .debug = plan->debug };
 	cleanup_fd int lock = -1, listener = -1;
 	struct vm_link to = { .channel = -1, .listener = -1, .vm = &vm };
 	int status = -1;
@@ -220,9 +213,7 @@ static int run_boot(struct plan *plan, const struct machine *machine, struct vm_
 static int run_saved(const struct plan *plan, const struct machine *machine, struct vm_place *place,
 		     const struct snapshot *saved, bool *restored, struct error *err)
 {
-	cleanup_vm struct vm vm = {
-		.pidfd = -1, .signals = -1, .console = -1, .debug = plan->debug
-	};
+	cleanup_vm struct vm vm = { VM_NONE, .debug = plan->debug };
 	cleanup_fd int lock = -1, channel = -1;
 	struct vm_link to = { .channel = -1, .listener = -1, .vm = &vm };
 	int status = -1;

@@ -56,7 +56,8 @@ struct machine {
 	char *command_line;    // of the kernel
 };
 
-// Reads plan->options, chooses the engine and composes the kernel's command line.
+// Reads plan->options and chooses the engine. The kernel's command line is the caller's to compose:
+// it depends on the network that there is.
 int machine_read(struct machine *machine, const struct plan *plan, struct error *err);
 void machine_free(struct machine *machine);
 #define cleanup_machine __attribute__((cleanup(machine_free)))
@@ -111,7 +112,7 @@ void vm_overlay_remove(const char *key);
 
 // --- the engine's process ---
 
-// Zero-initialise, descriptors to -1.
+// Initialise with VM_NONE.
 struct vm {
 	pid_t pid;
 	int pidfd;
@@ -123,6 +124,8 @@ struct vm {
 	size_t tail_len;
 	char *dir; // its directory, if it has one
 };
+
+#define VM_NONE .pidfd = -1, .signals = -1, .console = -1
 
 struct vm_fds {
 	int channel, overlay, config; // -1: none

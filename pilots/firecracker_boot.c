@@ -66,12 +66,15 @@ static void add_own(struct strv *words, const struct machine *machine, const str
 }
 
 #ifdef __x86_64__
-// The clock's rate in kHz, measured over 2 ms; 0: there is no telling.
+// The clock's rate in kHz, measured over 2 ms, once; 0: there is no telling.
 static unsigned long clock_rate(void)
 {
+	static unsigned long rate;
 	struct timespec pause = { .tv_nsec = 2 * 1000 * 1000 }, from, to;
 	unsigned long long ticks, nanoseconds;
 
+	if (rate)
+		return rate;
 	clock_gettime(CLOCK_MONOTONIC, &from);
 	ticks = __rdtsc();
 	nanosleep(&pause, NULL);
@@ -79,8 +82,9 @@ static unsigned long clock_rate(void)
 	ticks = __rdtsc() - ticks;
 	nanoseconds = (unsigned long long)(to.tv_sec - from.tv_sec) * 1000000000ULL +
 		      (unsigned long long)to.tv_nsec - (unsigned long long)from.tv_nsec;
-	return nanoseconds ? (unsigned long)(ticks * 1000000ULL / nanoseconds + 500) / 1000 * 1000
-			   : 0;
+	if (nanoseconds)
+		rate = (unsigned long)(ticks * 1000000ULL / nanoseconds + 500) / 1000 * 1000;
+	return rate;
 }
 #endif
 

@@ -121,6 +121,14 @@ void vm_directory_remove(const char *dir)
 		fs_remove_tree(dir, NULL);
 }
 
+// The directory of a VM's socket. Caller frees.
+static char *directory_of(const char *socket)
+{
+	const char *base = path_base(socket);
+
+	return xstrndup(socket, base > socket ? (size_t)(base - socket) - 1 : 0);
+}
+
 // Paths of sockets are short (unix(7)): that of a directory's descriptor always is.
 static int address(struct sockaddr_un *out, const char *dir, const char *name)
 {
@@ -188,7 +196,7 @@ int vm_dial(const char *dir, const char *name, struct error *err)
 
 int vm_connect(const char *path, struct error *err)
 {
-	cleanup_free char *dir = xstrndup(path, (size_t)(path_base(path) - path) - 1);
+	cleanup_free char *dir = directory_of(path);
 	cleanup_fd int fd = vm_dial(dir, path_base(path), err);
 
 	if (fd < 0)
@@ -285,13 +293,11 @@ static void end_anyhow(const struct instance *instance)
 // Is it a VM's? An instance of that key may be another engine's, whose files are not ours.
 static bool is_vm(const struct instance *instance)
 {
-	const char *base = instance->runtime ? path_base(instance->runtime) : "";
-	cleanup_free char *dir =
-		xstrndup(instance->runtime ? instance->runtime : "",
-			 instance->runtime ? (size_t)(base - instance->runtime) : 0);
+	const char *socket = instance->runtime ? instance->runtime : "";
+	const char *base = path_base(socket);
+	cleanup_free char *dir = directory_of(socket);
 
-	return (streq(base, VM_SOCKET) || streq(base, VM_SWITCH)) &&
-	       str_ends(dir, DIRECTORY_END "/");
+	return (streq(base, VM_SOCKET) || streq(base, VM_SWITCH)) && str_ends(dir, DIRECTORY_END);
 }
 
 int vm_stop_locked(int state, const char *key, struct error *err)
@@ -308,8 +314,7 @@ int vm_stop_locked(int state, const char *key, struct error *err)
 	}
 	instance_forget(state, key);
 	if (instance.runtime) {
-		dir = xstrndup(instance.runtime,
-			       (size_t)(path_base(instance.runtime) - instance.runtime));
+		dir = directory_of(instance.runtime);
 		vm_directory_remove(dir);
 	}
 	return 0;

@@ -83,9 +83,7 @@ static int start(struct vm *vm, const struct plan *plan, const struct machine *m
 static int save_into(const char *target, const struct plan *plan, const struct machine *machine,
 		     struct vm_place *place, const char *mac, struct error *err)
 {
-	cleanup_vm struct vm vm = {
-		.pidfd = -1, .signals = -1, .console = -1, .debug = plan->debug
-	};
+	cleanup_vm struct vm vm = { VM_NONE, .debug = plan->debug };
 	cleanup_fd int lock = -1, listener = -1;
 	int rc = -1;
 

@@ -11,6 +11,7 @@
 
 #include "channel.h"
 #include "firecracker_place.h"
+#include "process.h"
 #include "state.h"
 #include "util.h"
 
@@ -214,16 +215,12 @@ static void close_others(int *kept, size_t n)
 static void become_holder(struct holder *h, int tell, int lock)
 {
 	int kept[] = { tell, lock, h->place->state };
-	sigset_t none;
 	int null;
 
 	if (fork() != 0)
 		_exit(0);
 	setsid();
-	for (int s = 1; s < NSIG; s++)
-		signal(s, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	process_default_signals();
 	signal(SIGPIPE, SIG_IGN);
 	close_others(kept, sizeof(kept) / sizeof(kept[0]));
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -287,7 +284,7 @@ int vm_stay(const struct plan *plan, const struct machine *machine, struct vm_pl
 			    .argv = &argv,
 			    .machine = machine,
 			    .place = place,
-			    .vm = { .pidfd = -1, .signals = -1, .console = -1 },
+			    .vm = { VM_NONE },
 			    .channel = -1,
 			    .listener = -1,
 			    .changes = -1 };

@@ -24,16 +24,12 @@ static void become(const char *file, const struct strv *argv, const struct vm_fd
 {
 	enum { COUNT = VM_FD_CHANNEL + 1 };
 	int from[COUNT] = { -1, output, output, fds->config, fds->overlay, fds->channel };
-	sigset_t none;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(127);
 	setsid();
-	for (int s = 1; s < NSIG; s++)
-		signal(s, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	process_default_signals();
 	from[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	// Above all targets first, so that no dup2 overwrites one that is still needed.
 	for (size_t i = 0; i < COUNT; i++)
@@ -214,7 +210,7 @@ void vm_end(struct vm *vm)
 		close(vm->signals);
 	if (vm->console >= 0)
 		close(vm->console);
-	*vm = (struct vm){ .pidfd = -1, .signals = -1, .console = -1 };
+	*vm = (struct vm){ VM_NONE };
 }
 
 // The line to show: the kernel's panic if there was one, else the last that says something.

@@ -97,17 +97,23 @@ static int become_user(const struct launch *l)
 		       : 0;
 }
 
-// In the child: only async-signal-safe calls. Returns on failure with errno.
-static void become(const struct launch *l)
+void process_default_signals(void)
 {
-	const struct process_spec *spec = l->spec;
-	int fds[3];
 	sigset_t none;
 
 	for (int s = 1; s < NSIG; s++)
 		signal(s, SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+// In the child: only async-signal-safe calls. Returns on failure with errno.
+static void become(const struct launch *l)
+{
+	const struct process_spec *spec = l->spec;
+	int fds[3];
+
+	process_default_signals();
 	// Above 2 first, so that no dup2 overwrites one that is still needed.
 	for (int i = 0; i < 3; i++) {
 		fds[i] = spec->fds[i] < 0 ? -1 : fcntl(spec->fds[i], F_DUPFD_CLOEXEC, 3);

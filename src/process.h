@@ -31,6 +31,9 @@ char *process_which(const char *name, struct error *err);
 // Async-signal-safe: for the host's signal handler.
 void process_pass_on(int sig);
 
+// Default signal dispositions and an empty signal mask. Async-signal-safe: for children after fork.
+void process_default_signals(void);
+
 // Starts a child with default signal dispositions and an empty signal mask. A program that cannot
 // be executed is an error here, not an exit status.
 int process_start(const struct process_spec *spec, pid_t *pid, struct error *err);

@@ -147,7 +147,7 @@ static int ask(const char *answer, struct error *err)
 {
 	cleanup_free char *dir = fs_temp_dir(NULL, "api", err);
 	cleanup_node struct node *body = node_new(NODE_MAP);
-	struct vm vm = { .pidfd = -1, .signals = -1, .console = -1 };
+	struct vm vm = { VM_NONE };
 	int rc;
 
 	assert_non_null(dir);
@@ -185,7 +185,7 @@ static void test_an_engine_that_does_not_start(void **state)
 {
 	cleanup_free char *dir = fs_temp_dir(NULL, "api", NULL);
 	cleanup_node struct node *body = node_new(NODE_MAP);
-	struct vm vm = { .pidfd = -1, .signals = -1, .console = -1 };
+	struct vm vm = { VM_NONE };
 	struct error err = { 0 };
 
 	(void)state;

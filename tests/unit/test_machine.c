@@ -64,6 +64,15 @@ static void base_plan(struct plan *plan)
 	strv_pushf(&plan->options, "--rootfs=%s/rootfs", dir);
 }
 
+// With the kernel's command line, as the engine does it.
+static int read_machine(struct machine *machine, const struct plan *plan, struct error *err)
+{
+	if (machine_read(machine, plan, err) < 0)
+		return -1;
+	machine->command_line = machine_command_line(machine, plan, err);
+	return machine->command_line ? 0 : -1;
+}
+
 static void with(struct machine *machine, struct plan *plan, const char *const *options)
 {
 	cleanup_error struct error err = { 0 };
@@ -71,7 +80,7 @@ static void with(struct machine *machine, struct plan *plan, const char *const *
 	base_plan(plan);
 	for (; *options; options++)
 		strv_push(&plan->options, *options);
-	if (machine_read(machine, plan, &err) < 0)
+	if (read_machine(machine, plan, &err) < 0)
 		fail_msg("%s", err.message);
 }
 
@@ -146,7 +155,7 @@ static void refused(const char *option, const char *why)
 	base_plan(&plan);
 	strv_push(&plan.options, "--engine=qemu");
 	strv_push(&plan.options, option);
-	assert_int_equal(machine_read(&machine, &plan, &err), -1);
+	assert_int_equal(read_machine(&machine, &plan, &err), -1);
 	if (!strstr(err.message, why))
 		fail_msg("'%s' does not say '%s'", err.message, why);
 }
@@ -183,7 +192,7 @@ static void no_files(void **state)
 	cleanup_error struct error err = { 0 };
 
 	(void)state;
-	assert_int_equal(machine_read(&machine, &plan, &err), -1);
+	assert_int_equal(read_machine(&machine, &plan, &err), -1);
 	assert_string_equal(err.message, "flake 'f' has no kernel image");
 }
 
@@ -274,7 +283,7 @@ static void qemu_argv(void **state)
 	strv_push(&plan.options, "--engine=qemu");
 	strv_push(&plan.options, "--overlay-size=1GiB");
 	strv_push(&plan.options, "--no-net");
-	assert_int_equal(machine_read(&machine, &plan, NULL), 0);
+	assert_int_equal(read_machine(&machine, &plan, NULL), 0);
 	machine.framed = true;
 	machine_argv(&machine, "02:00:00:00:00:01", &argv);
 	assert_string_equal(argv.v[0], VM_QEMU_PROGRAM);

@@ -220,7 +220,7 @@ static void run_engine(struct vm *vm, const char *script)
 
 static void descriptors_of_the_engine(void **state)
 {
-	cleanup_vm struct vm vm = { .pidfd = -1, .signals = -1, .console = -1 };
+	cleanup_vm struct vm vm = { VM_NONE };
 	int given = dup2(STDERR_FILENO, 77), low = fcntl(STDERR_FILENO, F_DUPFD, 3);
 
 	(void)state;
@@ -239,7 +239,7 @@ static void descriptors_of_the_engine(void **state)
 // What failed is told, however much a guest has to say.
 static void endless_console(void **state)
 {
-	cleanup_vm struct vm vm = { .pidfd = -1, .signals = -1, .console = -1 };
+	cleanup_vm struct vm vm = { VM_NONE };
 	cleanup_error struct error err = { 0 };
 	long long before = vm_now();
 
@@ -254,7 +254,7 @@ static void endless_console(void **state)
 // Waiting for a VM ends with a signal that is to end the call.
 static void interrupted(void **state)
 {
-	cleanup_vm struct vm vm = { .pidfd = -1, .signals = -1, .console = -1 };
+	cleanup_vm struct vm vm = { VM_NONE };
 	long long before = vm_now();
 	sigset_t none;
 

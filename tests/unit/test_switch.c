@@ -17,7 +17,7 @@ static int port; // of a guest that is played here
 // Starts a switch whose guest is at the other end of port.
 static int start_switch(void)
 {
-	struct vm vm = { .pidfd = -1, .signals = -1, .console = -1 };
+	struct vm vm = { VM_NONE };
 	struct vm_notice notice = { .fd = -1 };
 	int ends[2], listener;
 
