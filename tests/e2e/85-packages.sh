@@ -23,7 +23,7 @@ make_root() {
 	[ -n "$mirror" ] || { echo "apt knows no source of $CODENAME"; return 1; }
 	eval "$(apt-config shell http_proxy Acquire::http::Proxy https_proxy Acquire::https::Proxy)"
 	export http_proxy https_proxy
-	debootstrap --variant=minbase "$CODENAME" "$R" "$mirror" || return 1
+	online debootstrap --variant=minbase "$CODENAME" "$R" "$mirror" || return 1
 	sources | sed 's/^/deb /; s/$/ main/' >"$R/etc/apt/sources.list"
 	apt-config dump | grep -E '^Acquire::https?::Proxy' >"$R/etc/apt/apt.conf.d/90proxy" || true
 	printf 'APT::Install-Recommends "false";\nDpkg::Use-Pty "false";\n' >"$R/etc/apt/apt.conf.d/91test"
@@ -143,7 +143,7 @@ publish() {
 	echo 'deb [trusted=yes] file:/repo ./' >"$R/etc/apt/sources.list.d/own.list"
 	in_root apt-get update -qq
 }
-in_root() { env -i HOME=/root LC_ALL=C DEBIAN_FRONTEND=noninteractive PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot "$R" "$@"; }
+in_root() { online env -i HOME=/root LC_ALL=C DEBIAN_FRONTEND=noninteractive PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot "$R" "$@"; }
 installed() { in_root dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null; }
 
 # A package that brings a flake: flake_package NAME DEPENDS

@@ -61,7 +61,7 @@ make_image() {
 	tar -C "$tree" -c . | podman import --change 'CMD ["/bin/echo","default"]' - "$IMAGE" >/dev/null 2>&1
 }
 
-# start_registry: a real registry on loopback, if none of ours runs.
+# start_registry: a real registry on loopback, if none runs yet.
 start_registry() {
 	[ -z "${registry_pid:-}" ] || ! kill -0 "$registry_pid" 2>/dev/null || return 0
 	cat >"$T/registry.yml" <<YML
@@ -72,11 +72,17 @@ http: {addr: $REGISTRY}
 YML
 	docker-registry serve "$T/registry.yml" >"$T/registry.log" 2>&1 &
 	registry_pid=$!
-	for _ in $(seq 100); do
-		(exec 3<>"/dev/tcp/${REGISTRY%:*}/${REGISTRY#*:}") 2>/dev/null && return
+	# What answers while the registry itself has ended is somebody else's.
+	while kill -0 "$registry_pid" 2>/dev/null; do
+		(exec 3<>"/dev/tcp/${REGISTRY%:*}/${REGISTRY#*:}") 2>/dev/null && kill -0 "$registry_pid" && return
 		sleep 0.1
 	done
+	echo "the registry ended: $(tail -n 1 "$T/registry.log")"
+	return 1
 }
+
+# online COMMAND…: with the host's network, for what comes from the distribution's archive.
+online() { nsenter --net="$FLAKE_SANDBOX/host-net" "$@"; }
 
 # flake NAME TARGET [OPTION…]: registers /usr/bin/NAME, replacing an older one.
 flake() {
