@@ -77,9 +77,19 @@ $(B)/flags: always
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
 .SECONDARY:
-.PHONY: always build all help deps demo check test unit spec e2e san valgrind fuzz-short rock lint bench \
-	fuzz coverage install install-rock dist deb rpm clean units
+.PHONY: always build all help deps demo check test unit spec e2e lint bench fuzz coverage completions \
+	install install-rock dist deb rpm clean units
+
+# What root makes of a tree that a user owns (sudo make install) is made as that user.
+AS_OWNER := tests/as-owner
+ifeq ($(shell id -u)$(filter 0,$(shell stat -c %u .)),0)
+build all units completions:
+	+@$(AS_OWNER) $(MAKE) $@
+else
 build all: $(PROGRAMS) $(SO)
+units: $(UNITS)
+completions: $(B)/completions/done
+endif
 
 help:
 	@echo "make | install [PREFIX= DESTDIR=] | deps | demo | check | test | lint | bench | fuzz |"
@@ -168,20 +178,17 @@ $(B)/unit/%: tests/unit/%.c $(UNIT_OBJS)
 	$(link)
 	$(Q)$(CC) $(ALL_CFLAGS) -MF $@.d -iquote pilots $(ALL_LDFLAGS) -o $@ $< $(UNIT_OBJS) -lcmocka \
 		$(YAML_LIBS) $(ARCHIVE_LIBS)
-units: $(UNITS)
-
-BUSTED := lua5.4 /usr/bin/busted --lua=lua5.4
 
 deps:
-	tests/deps
+	tests/deps check
 
 unit: units
-	tests/run unit $(B)
+	$(AS_OWNER) tests/run unit $(B)
 
 spec: build
-	tests/run spec $(B)
+	$(AS_OWNER) tests/run spec $(B)
 
-e2e: build
+e2e: build completions
 	tests/run e2e $(B)
 
 # The fast half: no root, no podman.
@@ -190,48 +197,55 @@ test: unit spec
 check: deps
 	tests/check
 
-demo: deps
-	$(MAKE) build
+demo:
+	tests/deps demo
+	$(MAKE) build completions
 	tests/demo
 
 lint:
-	tests/lint
+	$(AS_OWNER) tests/lint
 
-bench: build
+bench: build completions
 	tests/bench/run
 
 fuzz:
-	tests/fuzz/run 60
+	$(AS_OWNER) tests/fuzz/run 60
 
 coverage:
-	tests/coverage
+	$(AS_OWNER) tests/coverage
+
+# Shells load them by the names of the commands.
+$(B)/completions/done: $(B)/flake-ctl $(SO) packaging/completions $(shell find lua runtimes builders -name '*.lua' 2>/dev/null)
+	@echo "  GEN  $(@D)"
+	$(Q)packaging/completions $(B) $(@D)/share
+	$(Q)touch $@
 
 # --- installation --------------------------------------------------------------------------------
 
-install: build
-	$(INSTALL) -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/flake $(DESTDIR)$(SHAREDIR) \
-		$(DESTDIR)$(FLAKESDIR) $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man8
-	$(INSTALL) -m 755 $(B)/flake-ctl $(PILOTS:%=$(B)/%-pilot) $(DESTDIR)$(BINDIR)
+install: build completions
+	$(INSTALL) -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(LIBDIR)/flake" "$(DESTDIR)$(SHAREDIR)" \
+		"$(DESTDIR)$(FLAKESDIR)" "$(DESTDIR)$(MANDIR)/man5" "$(DESTDIR)$(MANDIR)/man8"
+	$(INSTALL) -m 755 $(B)/flake-ctl $(PILOTS:%=$(B)/%-pilot) "$(DESTDIR)$(BINDIR)"
 	for l in podman firecracker build build-dpkg build-rpmbuild; do \
-		ln -sf flake-ctl $(DESTDIR)$(BINDIR)/flake-ctl-$$l; done
-	ln -sf flake-ctl $(DESTDIR)$(BINDIR)/flake-studio
-	$(INSTALL) -m 755 $(B)/flake-launch $(B)/flake-relay $(B)/flake-init $(B)/sci $(DESTDIR)$(LIBDIR)
-	$(INSTALL) -m 644 $(SO) $(DESTDIR)$(LIBDIR)/flake
+		ln -sf flake-ctl "$(DESTDIR)$(BINDIR)/flake-ctl-$$l"; done
+	ln -sf flake-ctl "$(DESTDIR)$(BINDIR)/flake-studio"
+	$(INSTALL) -m 755 $(B)/flake-launch $(B)/flake-relay $(B)/flake-init $(B)/sci "$(DESTDIR)$(LIBDIR)"
+	$(INSTALL) -m 644 $(SO) "$(DESTDIR)$(LIBDIR)/flake"
 	for d in $$(find lua runtimes builders -type d); do \
-		$(INSTALL) -d $(DESTDIR)$(SHAREDIR)/$$d; \
-		for f in $$d/*; do [ ! -f $$f ] || $(INSTALL) -m 644 $$f $(DESTDIR)$(SHAREDIR)/$$d; done; \
+		$(INSTALL) -d "$(DESTDIR)$(SHAREDIR)/$$d"; \
+		for f in $$d/*; do [ ! -f $$f ] || $(INSTALL) -m 644 $$f "$(DESTDIR)$(SHAREDIR)/$$d"; done; \
 	done
-	ln -sf ../../bin/firecracker-pilot $(DESTDIR)$(LIBDIR)/flake-relay-firecracker
-	for m in $(MAN); do $(INSTALL) -m 644 $$m $(DESTDIR)$(MANDIR)/man$${m##*.}; done
-	[ ! -f lua/flake/complete.lua ] || tests/install-completions $(B)/flake-ctl $(DESTDIR)$(PREFIX)/share
+	ln -sf ../../bin/firecracker-pilot "$(DESTDIR)$(LIBDIR)/flake-relay-firecracker"
+	for m in $(MAN); do $(INSTALL) -m 644 $$m "$(DESTDIR)$(MANDIR)/man$${m##*.}"; done
+	cp -R $(B)/completions/share/. "$(DESTDIR)$(PREFIX)/share"
 
 # For luarocks: modules only, to the places that the rock names.
 install-rock: build
-	$(INSTALL) -d $(ROCK_LIBDIR)/flake
-	$(INSTALL) -m 755 $(SO) $(ROCK_LIBDIR)/flake
+	$(INSTALL) -d "$(ROCK_LIBDIR)/flake"
+	$(INSTALL) -m 755 $(SO) "$(ROCK_LIBDIR)/flake"
 	for d in $$(cd lua && find flake -type d); do \
-		$(INSTALL) -d $(ROCK_LUADIR)/$$d; \
-		$(INSTALL) -m 644 lua/$$d/*.lua $(ROCK_LUADIR)/$$d; \
+		$(INSTALL) -d "$(ROCK_LUADIR)/$$d"; \
+		$(INSTALL) -m 644 lua/$$d/*.lua "$(ROCK_LUADIR)/$$d"; \
 	done
 
 # Of a repository what is committed, of an unpacked distribution all that was in it.
@@ -247,7 +261,7 @@ dist:
 # Our own packages: packaging/README.md.
 OUT ?= out
 deb rpm:
-	$(Q)packaging/build-$@ $(OUT) $(VERSION)
+	$(Q)$(AS_OWNER) packaging/build-$@ $(OUT) $(VERSION)
 
 clean:
 	rm -rf build build-san build-cov out flake-pilot-*.tar.gz *.rock

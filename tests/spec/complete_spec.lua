@@ -70,8 +70,8 @@ describe("completions", function()
   end)
 
   it("are installed under the name of every program", function()
-    local ctl = (process.getenv("FLAKE_BUILD") or "build") .. "/flake-ctl"
-    assert.are.equal(0, process.run({ "tests/install-completions", ctl, place.root }).code)
+    local build = process.getenv("FLAKE_BUILD") or "build"
+    assert.are.equal(0, process.run({ "packaging/completions", build, place.root }).code)
     for _, file in ipairs { "bash-completion/completions/flake-ctl-podman",
       "fish/vendor_completions.d/flake-ctl-podman.fish" } do
       assert.is_truthy(fs.stat(place.root .. "/" .. file))

@@ -200,9 +200,8 @@ describe("flake-ctl", function()
   end)
 
   it("installs completions that everybody can read", function()
-    place:stand_in("flake-ctl")
-    local r = assert(require("flake.process").run({ "sh", "-c",
-      'umask 077; tests/install-completions flake-ctl "$1"', "sh", place.root .. "/share" }))
+    local r = assert(process.run({ "sh", "-c", 'umask 077; packaging/completions "$1" "$2"', "sh",
+      process.getenv("FLAKE_BUILD") or "build", place.root .. "/share" }))
     assert.are.equal(0, r.code)
     assert.are.equal(420,
       fs.stat(place.root .. "/share/bash-completion/completions/flake-ctl").mode)
