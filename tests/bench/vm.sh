@@ -1,9 +1,9 @@
 # VM flakes against the bare engine: QEMU with the same kernel, memory and processors; sourced by
 # run. No KVM: both are emulated.
 # shellcheck shell=bash
-vm_kernel=$(ls "${FLAKE_VM_KERNEL:-build/kernel}"/boot/vmlinuz-* 2>/dev/null | head -n 1)
+vm_kernel=$(tests/kernel --path)
 if [ -z "$vm_kernel" ] || ! command -v qemu-system-x86_64 >/dev/null; then
-	echo "bench: VM flakes skipped: no kernel in build/kernel, or no qemu-system-x86_64 (tests/deps gets both)"
+	echo "bench: VM flakes skipped: no kernel in build/kernel, or no qemu-system-x86_64 (make deps gets both)"
 	return 0
 fi
 vm_dir=$T/vm
@@ -82,7 +82,7 @@ C
 n=0
 for module in virtio_ring virtio virtio_mmio virtio_console; do
 	n=$((n + 1))
-	cp "$(find "$(dirname "$vm_kernel")/../lib/modules" -name "$module.ko" | head -n 1)" "$vm_dir/root/mod/$n.ko"
+	cp "$(find "${FLAKE_VM_KERNEL:-build/kernel}" -name "$module.ko" | head -n 1)" "$vm_dir/root/mod/$n.ko"
 done
 (cd "$vm_dir/root" && find . | bsdtar -cf "$vm_dir/initrd" --format newc -T -)
 

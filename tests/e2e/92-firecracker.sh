@@ -1,7 +1,6 @@
 # VM flakes under Firecracker: the stand-in plays it (strictly: it refuses what Firecracker's API
 # description does not allow), and where KVM works and firecracker is on PATH, Firecracker itself.
 # shellcheck shell=bash
-KERNELS=${FLAKE_VM_KERNEL:-$ROOT/build/kernel}
 F=$T/firecracker
 real=$(command -v firecracker || true)
 storage=/var/lib/firecracker/storage
@@ -255,9 +254,9 @@ fc_all() {
 	flake-ctl firecracker remove --app /usr/bin/fcsh
 }
 
-kernel=$(ls "$KERNELS"/boot/vmlinuz-* 2>/dev/null | head -n 1)
+kernel=$(tests/kernel --path)
 if [ -z "$kernel" ]; then
-	skip "VM flakes under Firecracker" "no kernel in $KERNELS"
+	skip "VM flakes under Firecracker" "no kernel in build/kernel"
 	return 0
 fi
 mkdir -p "$F"

@@ -3,7 +3,7 @@
 STORAGE=/var/lib/firecracker/storage
 IMAGES=/var/lib/firecracker/images
 STATE=/run/flakes/0
-KERNELS=${FLAKE_VM_KERNEL:-$ROOT/build/kernel}
+kernel=$(tests/kernel --path)
 
 wait_for() { for _ in $(seq 100); do "$@" && return; sleep 0.1; done; return 1; }
 qemus() { pgrep -c '^qemu-system'; }
@@ -17,8 +17,8 @@ vm_obstacle() {
 		echo "the tests have a kernel for amd64 only"
 	elif ! command -v qemu-system-x86_64 >/dev/null; then
 		echo "qemu-system-x86_64 is missing"
-	elif ! compgen -G "$KERNELS/boot/vmlinuz-*" >/dev/null; then
-		echo "no kernel in $KERNELS (tests/deps gets it, where there is apt)"
+	elif [ -z "$kernel" ]; then
+		echo "no kernel in build/kernel (tests/kernel gets it, where there is apt)"
 	fi
 }
 
@@ -65,7 +65,6 @@ vm_flake() {
 vm_setup() {
 	[ -z "${vm_ready:-}" ] || return 0
 	vm_ready=1
-	kernel=$(compgen -G "$KERNELS/boot/vmlinuz-*" | head -n 1)
 	make_vm_image
 	run flake-ctl firecracker build-image --from-oci localhost/vmbox --name box --kernel "$kernel"
 	check "build-image makes a VM image of a container image" rc_is 0
