@@ -301,6 +301,7 @@ describe("flake-ctl firecracker", function()
     end)
 
     it("says what a VM flake lacks", function()
+      user.become_root()
       fs.unlink(storage .. "/" .. templates()[1])
       fs.unlink(images .. "/leap/kernel")
       local out = doctor("mybash")
@@ -337,6 +338,7 @@ describe("flake-ctl firecracker", function()
     end)
 
     it("finds what interrupted commands have left", function()
+      user.become_root()
       local root = place.root .. "/var/lib/firecracker"
       place:put("/var/lib/firecracker/images/.making.x/image/rootfs", "")
       place:put("/var/lib/firecracker/images/.parts/abc.part", "")
@@ -354,6 +356,7 @@ describe("flake-ctl firecracker", function()
     end)
 
     it("finds disks of flakes that are gone, and KVM that is not", function()
+      user.become_root()
       state.kvm, state.why = false, "guests hang"
       place:put("/var/lib/firecracker/storage/gone.overlay", "")
       place:put("/var/lib/firecracker/storage/mybash.overlay", "")

@@ -370,7 +370,8 @@ describe("flake-ctl tools:", function()
 
     it("finds the flake of a link to a command, and shows the plan for PILOT_DEBUG", function()
       assert(fs.symlink("/usr/bin/foo", place.root .. "/foo2"))
-      place:put("/foo", fs.read(place.root .. "/foo"):gsub("/usr/bin/foo", place.root .. "/foo2"))
+      place:put("/foo",
+        (fs.read(place.root .. "/foo"):gsub("/usr/bin/foo", place.root .. "/foo2")))
       place:stand_in("podman", "exit 7")
       assert.are.equal(7, (launch()))
       process.setenv("PILOT_DEBUG", "1")

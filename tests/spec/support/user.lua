@@ -1,18 +1,30 @@
 -- SPDX-License-Identifier: MIT
--- Lets the Lua of a spec believe that a normal user runs it, whoever does. C sees the real one.
+-- Lets the Lua of a spec believe that a normal user or root runs it, whoever does. C sees the real
+-- one.
 local fs = require "flake.fs"
 
 local M = {}
 
 local NAMES = { "getuid", "geteuid", "user" }
 
+local function save()
+  M.saved = {}
+  for _, name in ipairs(NAMES) do M.saved[name] = fs[name] end
+end
+
+--- From now on the caller is root.
+function M.become_root()
+  save()
+  fs.getuid = function() return 0 end
+  fs.geteuid = fs.getuid
+end
+
 --- From now on the caller is joe, uid 4711, with a home below the place. Returns the home.
 function M.become(place)
   local home = place.root .. "/home/joe"
   local joe = { name = "joe", uid = 4711, gid = 4711, home = home, shell = "/bin/sh" }
   assert(fs.mkdir_p(home))
-  M.saved = {}
-  for _, name in ipairs(NAMES) do M.saved[name] = fs[name] end
+  save()
   fs.getuid = function() return joe.uid end
   fs.geteuid = fs.getuid
   fs.user = function(who)
