@@ -324,6 +324,11 @@ static void template_names(void **state)
 // A copy has what the template has, and its holes stay holes.
 static void overlays(void **state)
 {
+	(void)state;
+	// Only root's storage is below FLAKE_ROOT.
+	if (geteuid() != 0)
+		skip();
+
 	cleanup_machine struct machine machine = { .overlay = 64 << 20 };
 	cleanup_plan struct plan plan = { .flake = xstrdup("tool") };
 	cleanup_strv struct strv none = { 0 };
@@ -334,10 +339,6 @@ static void overlays(void **state)
 	struct stat st;
 	sigset_t set;
 
-	(void)state;
-	// Only root's storage is below FLAKE_ROOT.
-	if (geteuid() != 0)
-		skip();
 	place = vm_storage(&storage, NULL);
 	assert_true(place >= 0);
 	assert_false(vm_template_exists(&plan, &machine));
