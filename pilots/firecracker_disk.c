@@ -21,31 +21,32 @@
 
 enum { PIECE = 16 << 20, LOCK_TURNS = 1000, LOCK_PAUSE_MS = 20 };
 
-// A directory that only its owner (root or we) can change.
-static int open_dir(int at, const char *name, const char *path, struct error *err)
+// Of that mode, whatever the umask.
+static int make_storage(int above, mode_t mode)
 {
-	cleanup_fd int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	struct stat st;
-
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return error_set(err, errno, "cannot open %s", path);
-	if ((st.st_uid != 0 && st.st_uid != geteuid()) || (st.st_mode & 022))
-		return error_set(err, EPERM, "refusing %s: others can change it", path);
-	return steal_fd(&fd);
+	return mkdirat(above, "storage", mode) == 0 ? fchmodat(above, "storage", mode, 0) : -1;
 }
 
-// BASE/storage. Where all can write, the base itself may be somebody else's.
+// BASE/storage. Where all can write, the base itself may be somebody else's, or his link: nothing
+// is made in it before it was opened and looked at.
 static int open_below(const char *base, mode_t mode, char **path, struct error *err)
 {
 	cleanup_free char *dir = xasprintf("%s/storage", base);
 	cleanup_fd int above = -1;
 	int fd;
 
-	if (access(dir, F_OK) < 0 && fs_mkdir_p(dir, mode, err) < 0)
+	if (access(base, F_OK) < 0 && fs_mkdir_p(base, mode, err) < 0)
 		return -1;
-	above = open_dir(AT_FDCWD, base, base, err);
-	fd = above < 0 ? -1 : open_dir(above, "storage", dir, err);
-	if (fd >= 0 && path)
+	above = fs_open_private(AT_FDCWD, base, true, err);
+	if (above < 0)
+		return -1;
+	if (faccessat(above, "storage", F_OK, AT_SYMLINK_NOFOLLOW) < 0 &&
+	    make_storage(above, mode) < 0 && errno != EEXIST)
+		return error_set(err, errno, "cannot make %s", dir);
+	fd = fs_open_private(above, "storage", true, err);
+	if (fd < 0)
+		return error_wrap(err, "%s", base);
+	if (path)
 		*path = steal_ptr(&dir);
 	return fd;
 }

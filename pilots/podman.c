@@ -309,6 +309,9 @@ static int exec_by_runtime(struct plan *plan, const struct instance *instance, s
 	cleanup_node struct node *process = NULL;
 	struct node *call;
 
+	// Cleaners of /tmp take it away while the container runs, and then anyone can make it.
+	if (!podman_runtime_is_ours(instance->runtime, instance->id))
+		return 1;
 	process = doc_parse(instance->process, strlen(instance->process), "process", NULL);
 	if (!process || process->type != NODE_MAP)
 		return 1;

@@ -36,5 +36,9 @@ int podman_attach(struct plan *plan, int (*compose)(struct plan *, struct error 
 // A descriptor, inherited by what we become, from which the text can be read.
 int podman_memory(const char *text, struct error *err);
 
+// Does crun's directory hold that container's state, and can nobody but the caller change it? Where
+// another could, crun would do what he says, with our rights and descriptors.
+bool podman_runtime_is_ours(const char *dir, const char *id);
+
 // Removes the instance's container.
 int podman_end(const struct plan *plan, struct error *err);

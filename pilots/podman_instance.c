@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "fs.h"
 #include "instance.h"
 #include "process.h"
 #include "state.h"
@@ -52,27 +53,62 @@ void place_close(struct place *place)
 	*place = (struct place){ .dir = -1 };
 }
 
-// The OCI runtime keeps its state in one of these. XDG_RUNTIME_DIR as podman sees it.
-static char *find_runtime(const char *id)
+// Where crun keeps its state, as podman tells it: root's is never elsewhere.
+static void push_runtimes(struct strv *dirs)
 {
-	const char *xdg = secure_getenv("XDG_RUNTIME_DIR");
+	const char *xdg = secure_getenv("XDG_RUNTIME_DIR"), *temp = secure_getenv("TMPDIR");
 	uid_t uid = geteuid();
-	cleanup_strv struct strv dirs = { 0 };
 
-	if (xdg && xdg[0] == '/')
-		strv_pushf(&dirs, "%s/crun", xdg);
-	strv_push(&dirs, "/run/crun");
-	strv_pushf(&dirs, "/run/user/%u/crun", uid);
-	strv_pushf(&dirs, "/tmp/podman-run-%u/crun", uid);
-	for (size_t i = 0; i < dirs.n; i++) {
-		cleanup_free char *status = xasprintf("%s/%s/status", dirs.v[i], id);
-		cleanup_free char *crun =
-			access(status, R_OK) == 0 ? process_which("crun", NULL) : NULL;
-
-		if (crun)
-			return xstrdup(dirs.v[i]);
+	if (uid == 0) {
+		strv_push(dirs, "/run/crun");
+		return;
 	}
-	return NULL;
+	if (xdg && xdg[0] == '/')
+		strv_pushf(dirs, "%s/crun", xdg);
+	strv_pushf(dirs, "/run/user/%u/crun", uid);
+	if (!temp || temp[0] != '/')
+		temp = "/tmp";
+	strv_pushf(dirs, "%s/podman-run-%u/crun", temp, uid);  // podman 4
+	strv_pushf(dirs, "%s/storage-run-%u/crun", temp, uid); // podman 5
+}
+
+// The container's state in a runtime's directory, which can be nobody's but the caller's: who made
+// it would get our calls, and say what becomes of them. Returns a descriptor or -1; *real: the
+// directory as it was opened, without links, which the caller frees.
+static int open_state(const char *dir, const char *id, char **real)
+{
+	cleanup_fd int root = fs_open_private(AT_FDCWD, dir, false, NULL);
+	cleanup_free char *self = xasprintf("/proc/self/fd/%d", root);
+	cleanup_free char *path = root < 0 ? NULL : realpath(self, NULL);
+	cleanup_fd int state = -1;
+
+	if (!path || fs_trusted(path, NULL) < 0)
+		return -1;
+	state = fs_open_private(root, id, false, NULL);
+	if (state < 0 || faccessat(state, "status", R_OK, 0) < 0)
+		return -1;
+	*real = steal_ptr(&path);
+	return steal_fd(&state);
+}
+
+bool podman_runtime_is_ours(const char *dir, const char *id)
+{
+	cleanup_free char *real = NULL;
+	cleanup_fd int state = open_state(dir, id, &real);
+
+	return state >= 0;
+}
+
+// The state of a container: a descriptor or -1; *dir: the runtime's directory.
+static int find_state(const char *id, char **dir)
+{
+	cleanup_strv struct strv dirs = { 0 };
+	int state = -1;
+
+	push_runtimes(&dirs);
+	for (size_t i = 0; i < dirs.n && state < 0; i++)
+		state = open_state(dirs.v[i], id, dir);
+	return state;
 }
 
 int podman_memory(const char *text, struct error *err)
@@ -88,15 +124,15 @@ int podman_memory(const char *text, struct error *err)
 // Notes how the OCI runtime can be asked without podman, if it is one that we know.
 static void find_process(struct instance *instance)
 {
-	cleanup_free char *runtime = find_runtime(instance->id);
-	cleanup_free char *path = NULL;
+	cleanup_free char *runtime = NULL, *text = NULL, *crun = process_which("crun", NULL);
+	cleanup_fd int state = crun ? find_state(instance->id, &runtime) : -1;
 	cleanup_node struct node *config = NULL;
 	const struct node *process;
+	size_t len;
 
-	if (!runtime)
+	if (state < 0 || state_read(state, "config.json", &text, &len, NULL) < 0)
 		return;
-	path = xasprintf("%s/%s/config.json", runtime, instance->id);
-	config = doc_load(path, NULL);
+	config = doc_parse(text, len, "config.json", NULL);
 	process = doc_get(config, "process");
 	if (!process || process->type != NODE_MAP)
 		return;

@@ -201,6 +201,16 @@ static int share_ssh_agent(struct plan *plan, struct error *err)
 	return add_mount(plan, "rw", path, err);
 }
 
+// Where X servers have their sockets, unless a stranger made it: who connects there sends him what
+// XAUTHORITY says.
+static bool has_x11_sockets(const char *dir)
+{
+	struct stat st;
+
+	return lstat(dir, &st) == 0 && S_ISDIR(st.st_mode) &&
+	       (st.st_uid == 0 || st.st_uid == getuid());
+}
+
 // XAUTHORITY, or what X clients take without it.
 static char *xauthority(void)
 {
@@ -224,7 +234,7 @@ static int share_x11(struct plan *plan, struct error *err)
 	if (!display || !*display)
 		return 0;
 	set_env(plan, "DISPLAY", display);
-	if (is_type(sockets, S_IFDIR) && add_mount(plan, "ro", sockets, err) < 0)
+	if (has_x11_sockets(sockets) && add_mount(plan, "ro", sockets, err) < 0)
 		return -1;
 	if (!authority)
 		return 0;

@@ -253,3 +253,15 @@ int fs_trusted(const char *path, struct error *err)
 		slash[slash == real] = '\0';
 	}
 }
+
+int fs_open_private(int at, const char *name, bool root_too, struct error *err)
+{
+	cleanup_fd int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return error_set(err, errno, "cannot open %s", name);
+	if ((st.st_uid != geteuid() && !(root_too && st.st_uid == 0)) || (st.st_mode & 022))
+		return error_set(err, EPERM, "refusing %s: others can change it", name);
+	return steal_fd(&fd);
+}

@@ -137,6 +137,28 @@ check "with the reason" err_has "$state: it must be yours alone"
 chmod 700 $state
 flake-ctl podman stop --all >/dev/null
 
+# With another runtime than crun as podman's (here crun by another name, which has its state
+# elsewhere), a stranger's /tmp gets none of root's calls.
+printf '#!/bin/sh\nexec crun --root=/run/otherrun "$@"\n' >"$T/otherrun"
+chmod 755 "$T/otherrun"
+mkdir -p /etc/containers/containers.conf.d
+printf '[engine]\nruntime = "otherrun"\n[engine.runtimes]\notherrun = ["%s"]\n' "$T/otherrun" \
+	>/etc/containers/containers.conf.d/otherrun.conf
+run fres -c 'echo up'
+id=$(sed -n 's/^id //p' $state/fres.run)
+for name in podman storage; do
+	mkdir -p "/tmp/$name-run-0/crun/$id"
+	cp "/run/otherrun/$id/config.json" "/run/otherrun/$id/status" "/tmp/$name-run-0/crun/$id/"
+	chown -R 65534 "/tmp/$name-run-0"
+done
+rm -rf $state
+run env XDG_RUNTIME_DIR=/tmp/podman-run-0 fres -c 'echo works; exit 3'
+check "an instance of another runtime than crun" [ "$rc" = 3 -a "$(cat "$out")" = works ]
+run env XDG_RUNTIME_DIR=/tmp/podman-run-0 flake-ctl explain fres
+check "is entered by podman, not by what a stranger says" bash -c "grep -q '^podman exec' '$out' && ! grep -q crun '$out'"
+flake-ctl podman stop fres >/dev/null
+rm -r /etc/containers/containers.conf.d/otherrun.conf /tmp/podman-run-0 /tmp/storage-run-0
+
 # An instance belongs to a definition.
 fres -c 'echo up' >/dev/null </dev/null
 echo 'container: {runtime: {podman: ["--net none", "--env CHANGED=yes"]}}' >/usr/share/flakes/fres.d/10.yaml

@@ -215,17 +215,103 @@ exec "$@"]]):format(place.bin, place.root, pids))
         (calls()[2]:gsub("(.*)(%-%-name=%S+)(.*)", "%1%3 %2")))
     end)
 
-    it("enters it through crun alone where podman uses that", function()
-      place:put("/xdg/crun/ID/status", "{}")
-      place:put("/xdg/crun/ID/config.json",
-        [[{"process":{"cwd":"/w","user":{"uid":7},"env":["A=1"],"terminal":true}}]])
-      local env = { XDG_RUNTIME_DIR = place.root .. "/xdg" }
-      assert.are.equal(10, (run({ foo, "a\xff" }, { env = env })))
-      assert.matches("^crun %-%-root=.*/xdg/crun exec %-%-process=/proc/self/fd/%d+ ID$",
-        calls("crun")[1])
-      local json = require("dkjson").decode(fs.read(place.root .. "/process"))
-      assert.are.same({ cwd = "/w", user = { uid = 7 }, env = { "A=1" }, terminal = false,
-        args = { "/run/podman-init", "--", "/bin/foo", "\1flake-bytes:a\u{ff}" } }, json)
+    -- Root's podman keeps crun's state in /run, others' where these variables say. In a user
+    -- namespace root is one of the others.
+    describe("which the OCI runtime may enter", function()
+      local UID = fs.geteuid() == 0 and 4711 or fs.geteuid()
+      local dir, env
+
+      local function as_user(...)
+        if fs.geteuid() ~= 0 then return { ... } end
+        return { "unshare", "--user", "--map-user=" .. UID, "--", ... }
+      end
+
+      -- crun's state in the directory `at` of the place.
+      local function put_state(at)
+        dir = place.root .. at
+        place:put(at .. "/ID/status", "{}", 384)
+        place:put(at .. "/ID/config.json",
+          [[{"process":{"cwd":"/w","user":{"uid":7},"env":["A=1"],"terminal":true}}]], 384)
+        env = { XDG_RUNTIME_DIR = place.root .. "/xdg", TMPDIR = place.root .. "/temp" }
+      end
+
+      -- Calls twice: the first call looks for the runtime, the second goes by what it found.
+      local function entered_by()
+        run(as_user(foo, "first"), { env = env })
+        run(as_user(foo, "a\xff"), { env = env })
+        return table.remove(calls()):match("^(%w+)")
+      end
+
+      before_each(function() assert(fs.mkdir_p(place.root .. "/xdg")) end)
+
+      it("is entered by crun alone where podman uses that", function()
+        put_state("/xdg/crun")
+        assert.are.equal(10, (run(as_user(foo, "a\xff"), { env = env })))
+        assert.matches("^crun %-%-root=.*/xdg/crun exec %-%-process=/proc/self/fd/%d+ ID$",
+          calls("crun")[1])
+        local json = require("dkjson").decode(fs.read(place.root .. "/process"))
+        assert.are.same({ cwd = "/w", user = { uid = 7 }, env = { "A=1" }, terminal = false,
+          args = { "/run/podman-init", "--", "/bin/foo", "\1flake-bytes:a\u{ff}" } }, json)
+      end)
+
+      it("has its state where podman 4 and 5 have it without a session", function()
+        for _, name in ipairs { "podman", "storage" } do
+          put_state(("/temp/%s-run-%d/crun"):format(name, UID))
+          assert.are.equal("crun", entered_by(), name)
+          fs.remove_tree(place.root .. "/temp")
+          fs.remove_tree(place.root .. "/run")
+        end
+      end)
+
+      it("is podman's where others can change the runtime's state", function()
+        local spoilt = {
+          directory = function() assert(fs.chmod(dir, 511)) end,
+          container = function() assert(fs.chmod(dir .. "/ID", 511)) end,
+          ["what leads there"] = function() assert(fs.chmod(place.root .. "/xdg", 511)) end,
+          link = function()
+            assert(fs.rename(dir, place.root .. "/elsewhere"))
+            assert(fs.symlink(place.root .. "/elsewhere", dir))
+          end,
+          ["link to the container"] = function()
+            assert(fs.rename(dir .. "/ID", place.root .. "/there"))
+            assert(fs.symlink(place.root .. "/there", dir .. "/ID"))
+          end,
+          ["another's"] = fs.geteuid() == 0 and function()
+            for below, mode in pairs { [""] = 493, ["/ID"] = 493, ["/ID/status"] = 420,
+              ["/ID/config.json"] = 420 } do
+              assert(fs.chown(dir .. below, 65534, 65534))
+              assert(fs.chmod(dir .. below, mode))
+            end
+          end or nil,
+        }
+        for name, spoil in pairs(spoilt) do
+          put_state("/xdg/crun")
+          spoil()
+          assert.are.equal("podman", entered_by(), name)
+          for _, left in ipairs { "/xdg", "/elsewhere", "/there", "/run" } do
+            fs.remove_tree(place.root .. left)
+          end
+          assert(fs.mkdir_p(place.root .. "/xdg"))
+        end
+      end)
+
+      it("is podman's once others can change it", function()
+        put_state("/xdg/crun")
+        assert.are.equal("crun", entered_by())
+        assert(fs.chmod(dir, 511))
+        assert.are.equal("podman", entered_by())
+      end)
+
+      it("has no state of root's but in /run", function()
+        if fs.geteuid() ~= 0 then pending("needs root") return end
+        for _, at in ipairs { "/xdg", "/temp/podman-run-0", "/temp/storage-run-0" } do
+          put_state(at .. "/crun")
+          run({ foo, "first" }, { env = env })
+          run({ foo, "second" }, { env = env })
+          assert.matches("^podman exec ", (table.remove(calls())))
+          fs.remove_tree(place.root .. "/run")
+        end
+      end)
     end)
 
     it("ends it after %remove, with the call's status", function()

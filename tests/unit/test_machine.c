@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "doc.h"
 #include "firecracker.h"
@@ -372,6 +373,33 @@ static void overlays(void **state)
 	assert_int_equal(access(kept, F_OK), -1);
 }
 
+// Where all can write, somebody may have put a link in the place of a user's storage.
+static void storage_behind_a_link(void **state)
+{
+	uid_t uid = 3000000 + (uid_t)getpid();
+	cleanup_free char *link = xasprintf("/var/tmp/flakes-%u", uid);
+	char temp[] = "/var/tmp/flake-test.XXXXXX";
+	cleanup_free char *made = NULL;
+	int status = -1;
+	pid_t pid;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	assert_non_null(mkdtemp(temp));
+	made = xasprintf("%s/storage", temp);
+	assert_int_equal(chown(temp, uid, (gid_t)-1), 0);
+	assert_int_equal(symlink(temp, link), 0);
+	pid = fork();
+	if (pid == 0)
+		_exit(setresuid(uid, uid, uid) < 0 || vm_storage(NULL, NULL) >= 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	unlink(link);
+	assert_int_equal(rmdir(made), -1);
+	rmdir(temp);
+	assert_int_equal(status, 0);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -385,6 +413,7 @@ int main(void)
 		cmocka_unit_test(taps),
 		cmocka_unit_test(template_names),
 		cmocka_unit_test(overlays),
+		cmocka_unit_test(storage_behind_a_link),
 		cmocka_unit_test(no_channel_no_socket),
 		cmocka_unit_test(kvm_again),
 	};

@@ -8,6 +8,8 @@ local process = require "flake.process"
 
 local M = {}
 
+local OTHERS_WRITE = 18 -- 0022
+
 local function read_line(path)
   local f <close> = io.open(path)
   return f and f:read("l")
@@ -127,6 +129,10 @@ function M.runtime_dir(add)
   elseif st.uid ~= fs.getuid() then
     add("serious", ("the runtime directory %s belongs to user %d: XDG_RUNTIME_DIR is not yours")
       :format(dir, st.uid), "log in instead of su, or unset XDG_RUNTIME_DIR")
+  elseif st.mode & OTHERS_WRITE ~= 0 then
+    add("warning", ("others can write to the runtime directory %s: what is in it is not relied on, "
+      .. "and calls into instances go the long way through podman"):format(dir),
+      "chmod go-w " .. dir)
   end
 end
 

@@ -1,12 +1,14 @@
 -- SPDX-License-Identifier: MIT
--- Directories of state in places where anyone can make one (src/state.c), made by somebody else
--- than whose they should be: that user's instances and composed images are refused then.
+-- Directories of state in places where anyone can make one (src/state.c), and of the VMs' disks of
+-- users without a home (pilots/firecracker_disk.c), made by somebody else than whose they should
+-- be: that user's instances, composed images and disks are refused then.
 local fs = require "flake.fs"
 local registry = require "flake.registry"
 
 local M = {}
 
-local PLACES = { { "/run/flakes", "^(%d+)$" }, { "/tmp", "^flakes%-(%d+)$" } }
+local PLACES = { { "/run/flakes", "^(%d+)$" }, { "/tmp", "^flakes%-(%d+)$" },
+  { "/var/tmp", "^flakes%-(%d+)$" } }
 
 --- Array of {path=, uid=whose it should be, owner=}.
 function M.foreign()
@@ -29,8 +31,9 @@ function M.check(add)
   local me = fs.geteuid()
   for _, entry in ipairs(M.foreign()) do
     if me == 0 or me == entry.uid then
-      add("serious", ("%s is user %d's, which keeps user %d from instances and composed images")
-        :format(entry.path, entry.owner, entry.uid), "as root: flake-ctl init --force")
+      add("serious", ("%s is user %d's, which keeps user %d from instances, composed images and "
+        .. "disks of VMs"):format(entry.path, entry.owner, entry.uid),
+        "as root: flake-ctl init --force")
     end
   end
 end
