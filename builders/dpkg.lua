@@ -4,6 +4,7 @@
 local builders = require "flake.build.builders"
 local fs = require "flake.fs"
 local process = require "flake.process"
+local reason = require("flake.text").reason
 local tree = require "flake.build.tree"
 
 local FILES = { ["control"] = "control", ["rules"] = "rules", ["changelog"] = "changelog",
@@ -21,7 +22,7 @@ local function ask_dpkg(what, value)
   local result = process.run({ "dpkg", "--validate-" .. what, value },
     { stdin = "null", stdout = "null", stderr = "pipe" })
   if not result or result.code == 0 then return true end
-  return nil, (result.stderr:gsub("%s+$", ""):gsub("^dpkg: [%w]+: ", ""):gsub("%c", " "))
+  return nil, (reason(result):gsub("^dpkg: [%w]+: ", ""):gsub("%c", " "))
 end
 
 local function check_name(value)

@@ -2,6 +2,7 @@
 -- ext2 to ext4 in files, by e2fsprogs: without root, without mounting anything. Commands for
 -- debugfs hold no text of others: files are named by their inode numbers or are constants.
 local fs = require "flake.fs"
+local is_warning = require("flake.text").is_warning
 local process = require "flake.process"
 
 local M = {}
@@ -23,7 +24,8 @@ end
 local function first_line(text)
   for line in text:gmatch("[^\n]+") do
     -- Every one of these tools begins with its version.
-    if not line:match("^[%w]+ %d+%.%d+[%w.]* %(") then return line end
+    local is_version = line:match("^[%w]+ %d+%.%d+[%w.]* %(")
+    if not is_version and not is_warning(line) then return line end
   end
 end
 

@@ -3,6 +3,7 @@
 -- The methods answer nil, message, code when podman fails.
 local fs = require "flake.fs"
 local process = require "flake.process"
+local reason = require("flake.text").reason
 
 local M = {}
 M.__index = M
@@ -28,21 +29,12 @@ function M:tool(argv, timeout, stderr)
     timeout = timeout, cwd = "/" })
 end
 
--- The line that says why: podman's last one, without the decoration of its log.
-local function reason(text)
-  local line = text and text:gsub("%s+$", ""):match("[^\n]*$") or ""
-  line = line:match('level=%w+ msg="(.*)"$') or line
-  return (line:gsub('\\"', '"'):gsub("^Error: ", ""))
-end
-M.reason = reason
-
 --- podman's output. stderr: "inherit" shows its progress.
 function M:podman(argv, stderr)
   local result, message, code = self:tool({ "podman", table.unpack(argv) }, nil, stderr)
   if not result then return nil, message, code end
   if result.code == 0 then return result.stdout end
-  local why = reason(result.stderr)
-  return nil, why ~= "" and why or ("podman %s failed"):format(argv[1]), "EENGINE"
+  return nil, reason(result, ("podman %s failed"):format(argv[1])), "EENGINE"
 end
 
 local function decode(text)

@@ -4,6 +4,7 @@ local digest = require "flake.digest"
 local e2fs = require "flake.e2fs"
 local fs = require "flake.fs"
 local process = require "flake.process"
+local reason = require("flake.text").reason
 
 local M = {}
 
@@ -37,7 +38,7 @@ local function ip(...)
     stderr = "pipe" })
   if not result then return nil, message, code end
   if result.code == 0 then return true end
-  return nil, ("ip %s: %s"):format((...), result.stderr:match("[^\n]+") or "failed"), "ENETWORK"
+  return nil, ("ip %s: %s"):format((...), reason(result, "failed")), "ENETWORK"
 end
 
 --- Makes it. Returns true, or nil, message, code.

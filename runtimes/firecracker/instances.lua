@@ -2,6 +2,7 @@
 -- The VMs that run.
 local json = require "dkjson"
 local pilot = require "flake.pilot"
+local reason = require("flake.text").reason
 local references = require "flake.references"
 local store = require "flake.store"
 local vm_disks = require "flake.vm_disks"
@@ -55,7 +56,8 @@ function M.others(flake, ctl)
       table.insert(found, { name = user, stop = function()
         local result, message, code = place:tool { ctl, "firecracker", "stop", flake.name }
         if not result then return nil, message, code end
-        return result.code == 0 or nil, store.reason(result.stderr), "EENGINE"
+        if result.code == 0 then return true end
+        return nil, reason(result), "EENGINE"
       end })
     end
   end

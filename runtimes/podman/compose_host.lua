@@ -5,6 +5,7 @@
 local archive = require "flake.archive"
 local fs = require "flake.fs"
 local process = require "flake.process"
+local reason = require("flake.text").reason
 local store = require "shipped.runtimes.podman.compose_store"
 
 local M = {}
@@ -38,7 +39,7 @@ local function read_out(container, path, source, dir)
     { stdin = "null", stdout = "pipe", stderr = "pipe", limit = LIST_MAX })
   if not result then return nil, source .. ": " .. message, code end
   if result.code ~= 0 then
-    local why = result.stderr:match("[^\n]+") or "podman cp failed"
+    local why = reason(result, "podman cp failed")
     if why:find("no such file", 1, true) or why:find("could not be found", 1, true) then
       return ""
     end
@@ -69,8 +70,7 @@ local function run_script(flake, part)
     return nil, ("%s did not end within %d s"):format(source, SECONDS), "ETIMEDOUT"
   end
   if result.code ~= 0 then
-    return nil, ("%s failed: %s"):format(source, printable(result.stderr:match("[^\n]+")
-      or "exit status " .. (result.code or 128 + result.signal))), "EENGINE"
+    return nil, ("%s failed: %s"):format(source, printable(reason(result))), "EENGINE"
   end
   return result.stdout, source
 end

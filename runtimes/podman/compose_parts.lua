@@ -2,6 +2,7 @@
 -- The images that a composed image is made of.
 local podman = require "flake.podman"
 local process = require "flake.process"
+local reason = require("flake.text").reason
 
 local M = {}
 
@@ -44,8 +45,7 @@ local function inspect(refs)
     table.unpack(refs) }, { stdin = "null", stdout = "pipe", stderr = "pipe" })
   if not result then return nil, message, code end
   if result.code ~= 0 then
-    local why = result.stderr:match("[^\n]+") or "podman image inspect failed"
-    return nil, why, "EENGINE"
+    return nil, reason(result, "podman image inspect failed"), "EENGINE"
   end
   local images = require("dkjson").decode(result.stdout)
   if type(images) == "table" and #images == #refs then return images end

@@ -9,6 +9,7 @@ local registering = require "flake.registering"
 local registry = require "flake.registry"
 local store = require "flake.store"
 local base = require("flake.text").base
+local reason = require("flake.text").reason
 
 local function stays(app)
   return app.resume or app.attach
@@ -20,7 +21,7 @@ local function stop_of(place, flake, ctx)
     flake.name }
   if not result then return nil, message, code end
   if result.code == 0 then return true end
-  return nil, place.reason(result.stderr), "EENGINE"
+  return nil, reason(result), "EENGINE"
 end
 
 local function end_instances_of(place, user, flake, opts, ctx)

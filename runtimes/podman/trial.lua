@@ -2,6 +2,7 @@
 -- Does an image work for a flake? A real container of it starts, with the flake's own options, and
 -- flake-init looks the flake's program up there. A flake of several parts is composed for it.
 local pilot = require "flake.pilot"
+local reason = require("flake.text").reason
 local references = require "flake.references"
 local compose_store = require "shipped.runtimes.podman.compose_store"
 
@@ -51,7 +52,7 @@ local function try(store, image, init, options, target)
   if not result then return nil, message, code end
   if result.timed_out then return nil, "its container does not end", "ETIMEDOUT" end
   if result.code == 0 then return true end
-  local why = store.reason(result.stderr):gsub("^flake%-init: ", "")
+  local why = reason(result):gsub("^flake%-init: ", "")
   return nil, why, result.code == ENGINE_FAILED and "EENGINE" or "ETARGET"
 end
 
@@ -84,7 +85,7 @@ local function compose(trial, flake, ...)
   local result, message = trial.store:tool(argv)
   if not result then return nil, message end
   if result.code ~= 0 then
-    return nil, (trial.store.reason(result.stderr):gsub("^flake%-ctl: ", ""))
+    return nil, (reason(result):gsub("^flake%-ctl: ", ""))
   end
   return trial.store:image(result.stdout:match("%x+"))
 end

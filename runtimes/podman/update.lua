@@ -4,6 +4,7 @@ local fs = require "flake.fs"
 local loader = require "flake.loader"
 local output = require "flake.output"
 local process = require "flake.process"
+local reason = require("flake.text").reason
 local references = require "flake.references"
 local registry = require "flake.registry"
 local store = require "flake.store"
@@ -54,7 +55,7 @@ local function skopeo(place, ...)
   local result, message, code = place:tool({ "skopeo", "inspect", ... }, PATIENCE)
   if not result then return nil, message, code end
   if result.timed_out then return nil, "the registry does not answer" end
-  if result.code ~= 0 then return nil, place.reason(result.stderr) end
+  if result.code ~= 0 then return nil, reason(result) end
   return require("dkjson").decode(result.stdout) or {}
 end
 

@@ -192,6 +192,7 @@ describe("flake-ctl", function()
   end)
 
   it("says that it was interrupted, and nothing of where", function()
+    place.silent = true
     place:stand_in("podman", "kill -INT $PPID; sleep 0.2")
     local build = process.getenv("FLAKE_BUILD") or "build"
     local r = assert(process.run({ build .. "/flake-ctl", "podman", "pull", "--uri", "x" },

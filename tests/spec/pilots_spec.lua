@@ -41,6 +41,7 @@ describe("podman-pilot", function()
 
   before_each(function()
     place = Place.new()
+    place.silent = true
     assert(fs.mkdir_p(place.root .. "/usr/bin"))
     pids = place.root .. "/pids"
     process.setenv("PIDS", pids)
@@ -312,6 +313,16 @@ exec "$@"]]):format(place.bin, place.root, pids))
           fs.remove_tree(place.root .. "/run")
         end
       end)
+    end)
+
+    it("is no other where podman warns at every call", function()
+      place.silent = false
+      place:stand_in("podman", ENGINE)
+      assert.are.equal(8, (run({ foo, "a" })))
+      assert.matches("^podman run ", calls()[2])
+      assert.are.equal(8, (run({ foo, "b" })))
+      assert.matches("^podman exec %-i ID .* b$", table.concat(calls(), "\n"))
+      assert.are.equal(8, (run({ foo, "%remove" })))
     end)
 
     it("ends it after %remove, with the call's status", function()

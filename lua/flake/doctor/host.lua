@@ -5,6 +5,7 @@ local fs = require "flake.fs"
 local loader = require "flake.loader"
 local own = require "flake.own"
 local process = require "flake.process"
+local reason = require("flake.text").reason
 
 local M = {}
 
@@ -32,8 +33,7 @@ function M.engine(add)
   local result = process.run({ "podman", "info", "--format", "{{.Store.GraphRoot}}" },
     { stdin = "null", stdout = "pipe", stderr = "pipe", timeout = 20 })
   if not result or result.code ~= 0 then
-    local text = result and result.stderr or ""
-    local why = text:match("Error: ([^\n]+)") or text:match("[^\n]+") or "no answer"
+    local why = result and not result.timed_out and reason(result) or "no answer"
     add("serious", "podman does not work: " .. why, engine_remedy(why))
   end
 end

@@ -13,6 +13,14 @@ echo --- >>"%s"
 %s
 ]]
 
+-- podman 5 says something on its standard error at every call: with cgroups of version 1 before it
+-- does anything, of its clearing up after it.
+local WARNING = [[
+warn() { echo 'time="2026-01-02T03:04:05Z" level=warning msg="this is no error"' >&2; }
+trap warn EXIT
+warn
+]]
+
 local function stream()
   local parts = {}
   return {
@@ -46,10 +54,11 @@ function M:close()
   self.temp:close()
 end
 
---- A stand-in on PATH; body is what it does besides recording.
+--- A stand-in on PATH; body is what it does besides recording. podman warns unless place.silent.
 function M:stand_in(name, body)
+  local warning = name == "podman" and not self.silent and WARNING or ""
   assert(fs.write(self.bin .. "/" .. name,
-    STAND_IN:format(name, self.log, self.log, body or ""), { mode = 493 }))
+    STAND_IN:format(name, self.log, self.log, warning .. (body or "")), { mode = 493 }))
 end
 
 --- What the stand-ins recorded: array of argument arrays.
