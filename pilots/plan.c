@@ -350,10 +350,17 @@ static int run_and_end(const struct plan *plan, const struct engine *engine, str
 	return status.signal ? 128 + status.signal : status.code;
 }
 
-void plan_leave_directory(const struct plan *plan)
+// By its path, for engines go back there: below a closed directory only who is in it can stay.
+static bool is_directory_reachable(void)
 {
 	char path[PATH_MAX];
-	bool reachable = access(".", X_OK) == 0 && getcwd(path, sizeof(path));
+
+	return getcwd(path, sizeof(path)) && access(path, X_OK) == 0;
+}
+
+void plan_leave_directory(const struct plan *plan)
+{
+	bool reachable = is_directory_reachable();
 
 	if (!plan->workdir && (plan->user || !reachable) && chdir("/") < 0)
 		return; // the engine says what it misses

@@ -134,6 +134,9 @@ static int share_cwd(struct plan *plan, struct error *err)
 	plan->workdir = getcwd(NULL, 0);
 	if (!plan->workdir)
 		return refuse("the working directory", strerror(errno), err);
+	// One that he is in, but could not go to.
+	if (access(plan->workdir, X_OK) < 0)
+		return refuse(plan->workdir, strerror(errno), err);
 	return add_directory(plan, plan->workdir, err);
 }
 

@@ -3,7 +3,7 @@
 local fs = require "flake.fs"
 local image = require "flake.image"
 local is_text = require("flake.text").is_text
-local process = require "flake.process"
+local podman = require "flake.podman"
 local yaml = require "flake.yaml"
 
 local M = {}
@@ -59,7 +59,7 @@ end
 function M.adapt() end
 
 local function load_image(file)
-  local result, message, code = process.run({ "podman", "load", "--quiet", "--input", file },
+  local result, message, code = podman.call({ "load", "--quiet", "--input", file },
     { stdout = "null" })
   if not result then return nil, message, code end
   if result.code ~= 0 then return nil, "podman could not load the bundle's image", "EENGINE" end

@@ -2,7 +2,6 @@
 -- Container images as files: which file, what name, saving, the notes inside.
 local fs = require "flake.fs"
 local podman = require "flake.podman"
-local process = require "flake.process"
 
 local M = {}
 
@@ -66,9 +65,9 @@ function M.save(reference, target)
   if not temp then return nil, why, name end
   local file = temp:path() .. "/image"
   -- podman shows its progress on a terminal.
-  local argv = { "podman", "save", "--format", "oci-archive", "--output", file, reference }
-  if not fs.isatty(2) then table.insert(argv, 3, "--quiet") end
-  local result, message, code = process.run(argv, { stdout = "null" })
+  local args = { "save", "--format", "oci-archive", "--output", file, reference }
+  if not fs.isatty(2) then table.insert(args, 2, "--quiet") end
+  local result, message, code = podman.call(args, { stdout = "null" })
   if not result then return nil, message, code end
   if result.code ~= 0 then
     return nil, ("podman could not save image '%s'"):format(reference), "EENGINE"
@@ -110,7 +109,7 @@ function M.print_info(reference, out)
   if not id then return nil, message, code end
   local temp <close> = assert(fs.temp_dir({ prefix = "flake-info" }))
   local file = temp:path() .. "/info"
-  local copied = process.run({ "podman", "cp", ("%s:/%s.yaml"):format(id, name), file },
+  local copied = podman.call({ "cp", ("%s:/%s.yaml"):format(id, name), file },
     { stderr = "null" })
   podman.ask("rm", "--force", id)
   local text = copied and copied.code == 0 and fs.read(file)

@@ -16,17 +16,20 @@ function M.of(user)
   return setmetatable({ prefix = other and { "sudo", "--user=" .. user, "--" } or {} }, M)
 end
 
---- Runs a program as the store's user, with options of process.run. Returns its result.
+--- Runs a program as the store's user, with options of process.run, in / if they name no directory:
+-- he may not reach the caller's. Returns its result.
 function M:run(argv, opts)
   local full = table.move(self.prefix, 1, #self.prefix, 1, {})
   table.move(argv, 1, #argv, #full + 1, full)
-  return process.run(full, opts)
+  local all = { cwd = "/" }
+  for name, value in pairs(opts or {}) do all[name] = value end
+  return process.run(full, all)
 end
 
 --- Likewise; its output is collected.
 function M:tool(argv, timeout, stderr)
   return self:run(argv, { stdin = "null", stdout = "pipe", stderr = stderr or "pipe",
-    timeout = timeout, cwd = "/" })
+    timeout = timeout })
 end
 
 --- podman's output. stderr: "inherit" shows its progress.

@@ -4,7 +4,6 @@ local e2fs = require "flake.e2fs"
 local fs = require "flake.fs"
 local pilot = require "flake.pilot"
 local podman = require "flake.podman"
-local process = require "flake.process"
 local registry = require "flake.registry"
 local vm = require "flake.vm"
 local kernel = require "shipped.runtimes.firecracker.kernel"
@@ -22,10 +21,10 @@ local function export(reference, file)
   local id, message, code = podman.ask("create", "--", reference, "/flake-image")
   if not id then return nil, message, code end
   local gone <close> = setmetatable({}, { __close = function() -- luacheck: ignore gone
-    process.run({ "podman", "rm", "--force", id }, { stdout = "null", stderr = "null" })
+    podman.call({ "rm", "--force", id }, { stdout = "null", stderr = "null" })
   end })
   local result
-  result, message, code = process.run { "podman", "export", "--output", file, id }
+  result, message, code = podman.call { "export", "--output", file, id }
   if not result then return nil, message, code end
   if result.code ~= 0 then
     return nil, ("podman could not export image '%s'"):format(reference), "EENGINE"

@@ -6,7 +6,6 @@ local fs = require "flake.fs"
 local includes = require "flake.includes"
 local pilot = require "flake.pilot"
 local podman = require "flake.podman"
-local process = require "flake.process"
 local store = require "shipped.runtimes.podman.compose_store"
 
 -- Links in images where /usr is merged: a directory of an archive or part must not replace them.
@@ -214,16 +213,16 @@ end
 
 local function run_build(recipe, job)
   local name = pilot.composed_name(job.flake.state_name)
-  local argv = { "podman", "build", "--quiet", "--pull=never", "--network=none", "--layers=false",
+  local args = { "build", "--quiet", "--pull=never", "--network=none", "--layers=false",
     "--cap-drop=all", "--file=" .. recipe.aside .. "/Containerfile",
     "--ignorefile=" .. recipe.aside .. "/ignore" }
-  table.move(recipe.options, 1, #recipe.options, #argv + 1, argv)
+  table.move(recipe.options, 1, #recipe.options, #args + 1, args)
   for _, option in ipairs { "--label=flake-pilot.composed=" .. job.flake.name,
     "--label=flake-pilot.key=" .. job.state.key,
     ("--tag=%s:%s"):format(name, job.tag or job.state.key), "--tag=" .. name, recipe.dir } do
-    table.insert(argv, option)
+    table.insert(args, option)
   end
-  local result, message, code = process.run(argv, { stdin = "null", stdout = "null" })
+  local result, message, code = podman.call(args, { stdin = "null", stdout = "null" })
   if not result then return nil, message, code end
   if podman.status(result) ~= 0 then
     return nil, ("podman could not build the image of flake '%s'"):format(job.flake.name),

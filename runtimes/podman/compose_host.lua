@@ -4,7 +4,7 @@
 -- without rights, and which files it gets is decided where they are read (archive.pack_public).
 local archive = require "flake.archive"
 local fs = require "flake.fs"
-local process = require "flake.process"
+local podman = require "flake.podman"
 local reason = require("flake.text").reason
 local store = require "shipped.runtimes.podman.compose_store"
 
@@ -35,7 +35,7 @@ end
 
 -- A file of a container that does not run: its text, "" if there is none, or nil, message, code.
 local function read_out(container, path, source, dir)
-  local result, message, code = process.run({ "podman", "cp", container .. ":" .. path, "-" },
+  local result, message, code = podman.call({ "cp", container .. ":" .. path, "-" },
     { stdin = "null", stdout = "pipe", stderr = "pipe", limit = LIST_MAX })
   if not result then return nil, source .. ": " .. message, code end
   if result.code ~= 0 then
@@ -59,7 +59,7 @@ end
 -- The output of the script, run with no rights in the image's own root.
 local function run_script(flake, part)
   local source = "/systemfiles of image " .. part.reference
-  local result, message, code = process.run({ "podman", "run", "--rm", "--pull=never",
+  local result, message, code = podman.call({ "run", "--rm", "--pull=never",
     "--name", store.container_name(flake.state_name, "run"), "--network=none", "--read-only",
     "--cap-drop=all", "--security-opt=no-new-privileges", "--user=65534:65534",
     "--http-proxy=false", "--workdir=/", "--timeout=" .. SECONDS + 10, "--entrypoint=sh",

@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- The images that a composed image is made of.
 local podman = require "flake.podman"
-local process = require "flake.process"
 local reason = require("flake.text").reason
 
 local M = {}
@@ -19,7 +18,7 @@ end
 
 --- Is an image in the store? Returns a boolean, or nil, message, code.
 function M.is_here(reference)
-  local result, message, code = process.run({ "podman", "image", "exists", "--", reference },
+  local result, message, code = podman.call({ "image", "exists", "--", reference },
     { stdin = "null", stdout = "null", stderr = "null" })
   if not result then return nil, message, code end
   return result.code == 0
@@ -30,7 +29,7 @@ local function pull(reference)
     return nil, ("image '%s' is not here, and no registry has it: load it with "
       .. "flake-ctl podman load --oci FILE"):format(reference), "EENGINE"
   end
-  local result, message, code = process.run({ "podman", "pull", "--quiet", "--", reference },
+  local result, message, code = podman.call({ "pull", "--quiet", "--", reference },
     { stdin = "null", stdout = "null" })
   if not result then return nil, message, code end
   if podman.status(result) ~= 0 then
@@ -41,7 +40,7 @@ local function pull(reference)
 end
 
 local function inspect(refs)
-  local result, message, code = process.run({ "podman", "image", "inspect", "--",
+  local result, message, code = podman.call({ "image", "inspect", "--",
     table.unpack(refs) }, { stdin = "null", stdout = "pipe", stderr = "pipe" })
   if not result then return nil, message, code end
   if result.code ~= 0 then

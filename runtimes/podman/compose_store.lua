@@ -71,19 +71,19 @@ end
 -- podman build leaves its working containers when it is interrupted; they are called like the
 -- image that they were made from.
 local function sweep_containers(flake)
-  local argv = { "podman", "rm", "--force", "--ignore", "--time", "0",
+  local args = { "rm", "--force", "--ignore", "--time", "0",
     M.container_name(flake, "run") }
   for i = 1, PARTS_MAX do
-    table.insert(argv, M.container_name(flake, i))
-    table.insert(argv, ("part-%s-%d-working-container"):format(last_part(flake), i))
+    table.insert(args, M.container_name(flake, i))
+    table.insert(args, ("part-%s-%d-working-container"):format(last_part(flake), i))
   end
-  process.run(argv, QUIET)
+  podman.call(args, QUIET)
 end
 
 --- Makes a container of the Nth part, to look into. Returns its name, or nil, message, code.
 function M.create(flake, part, n)
   local container = M.container_name(flake, n)
-  local made, message, code = process.run({ "podman", "create", "--pull=never", "--name",
+  local made, message, code = podman.call({ "create", "--pull=never", "--name",
     container, "--network=none", "--image-volume=ignore", part.id, "/flake-compose" },
     { stdin = "null", stdout = "null" })
   if not made then return nil, message, code end
@@ -105,7 +105,7 @@ function M.workshop(flake, part)
   end
   return setmetatable({}, { __close = function()
     sweep_containers(flake)
-    if part then process.run({ "podman", "untag", part.id, M.part_name(flake) }, QUIET) end
+    if part then podman.call({ "untag", part.id, M.part_name(flake) }, QUIET) end
   end })
 end
 
@@ -136,7 +136,7 @@ end
 
 --- Removes an image, by id or name; if it is in use it stays, silently. Is it gone?
 function M.remove(image)
-  local result = process.run({ "podman", "rmi", image }, QUIET)
+  local result = podman.call({ "rmi", image }, QUIET)
   return result ~= nil and result.code == 0
 end
 

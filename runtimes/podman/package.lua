@@ -2,16 +2,16 @@
 -- flake-ctl podman export --package: the images of a flake as archives; equal images, equal bytes.
 local fs = require "flake.fs"
 local oci = require "flake.oci"
-local process = require "flake.process"
+local podman = require "flake.podman"
 local progress = require "flake.progress"
 local archive = require "shipped.runtimes.podman.archive"
 
 local function save(reference, dir, err)
   err:write(("saving image %s\n"):format(reference))
   -- podman shows its progress on a terminal.
-  local argv = { "podman", "save", "--format", "oci-dir", "--output", dir, "--", reference }
-  if not fs.isatty(2) then table.insert(argv, 3, "--quiet") end
-  local result, message, code = process.run(argv, { stdin = "null", stdout = "null" })
+  local args = { "save", "--format", "oci-dir", "--output", dir, "--", reference }
+  if not fs.isatty(2) then table.insert(args, 2, "--quiet") end
+  local result, message, code = podman.call(args, { stdin = "null", stdout = "null" })
   if not result then return nil, message, code end
   if result.code == 0 then return true end
   return nil, ("podman could not save image '%s'"):format(reference), "EENGINE"

@@ -2,6 +2,7 @@
 -- flake-ctl podman register: from options to a definition of schema version 1.
 local export_find = require "flake.export_find"
 local image = require "flake.image"
+local podman = require "flake.podman"
 local process = require "flake.process"
 local registering = require "flake.registering"
 local registry = require "flake.registry"
@@ -52,7 +53,7 @@ end
 local function warn(opts, ctx)
   local quiet = { stdout = "null", stderr = "null", stdin = "null" }
   for _, reference in ipairs(opts.root and {} or parts.references(opts)) do
-    local found = process.run({ "podman", "image", "exists", reference }, quiet)
+    local found = podman.call({ "image", "exists", reference }, quiet)
     if found and found.code == 1 then
       ctx.err:write(("flake-ctl: warning: image '%s' is not here yet; get it with: "
         .. "flake-ctl podman pull --uri %s\n"):format(reference, reference))

@@ -275,6 +275,19 @@ runuser -u ann -- flake-ctl podman stop --all >/dev/null
 run runuser -u ann -- bash -c "mkdir -p /home/ann/gone && cd /home/ann/gone && rmdir /home/ann/gone && fres -c 'echo works'"
 check "a directory that is gone is no obstacle" out_is works
 runuser -u ann -- flake-ctl podman stop --all >/dev/null
+mkdir -m 700 "$T/closed" && mkdir "$T/closed/open"
+below() { (cd "$T/closed/open" && run runuser -u ann -- "$@"; echo "$rc" >"$T/rc"); rc=$(cat "$T/rc"); }
+below fres -c 'echo works; exit 6'
+check "nor is one below a directory that is closed" [ "$rc" = 6 -a "$(cat "$out")" = works ]
+below fres -c 'echo again; exit 6'
+check "nor for a later call" [ "$rc" = 6 -a "$(cat "$out")" = again ]
+below flake-ctl podman stop --all
+check "nor for flake-ctl" out_has "stopped fres"
+below flake-ctl podman export fres /home/ann/fres.oci
+check "which can export there" [ "$rc" = 0 -a -s /home/ann/fres.oci ]
+below flake-ctl doctor
+check "and has nothing against podman there" bash -c "! grep -q 'podman does not work' '$out'"
+rm -r "$T/closed" /home/ann/fres.oci
 flake fsudo /bin/sh --resume --run-as root
 run runuser -u ann -- fsudo -c 'echo no'
 check "without sudo's leave nobody runs as root" [ "$rc" != 0 -a "$(containers fsudo)" = 0 ]

@@ -6,10 +6,12 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <ftw.h>
+#include <limits.h>
 #include <pwd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 #include "flake_schema.h"
 #include "pilot.h"
@@ -286,6 +288,47 @@ static void test_display(void **state)
 	unlink(socket_path);
 }
 
+// In the child: somebody in a directory below one that is closed to him. Returns what went wrong.
+static const char *leave_closed_directory(void)
+{
+	cleanup_error struct error err = { 0 };
+	cleanup_plan struct plan plan = { .flake = xstrdup("x") }, sharing = { 0 };
+	char here[PATH_MAX] = "";
+
+	if (geteuid() == 0 && setresuid(65534, 65534, 65534) < 0)
+		return "he is still root";
+	if (access(".", X_OK) < 0)
+		return "he is not in it";
+	if (plan_of("cwd", "", &sharing, &err) == 0 || !strstr(err.message, "cannot share"))
+		return "he shares what he cannot reach";
+	plan_leave_directory(&plan);
+	return getcwd(here, sizeof(here)) && streq(here, "/") ? NULL : "he stays";
+}
+
+static void test_closed_directory(void **state)
+{
+	cleanup_free char *closed = xasprintf("%s/closed", root);
+	int status = -1;
+	pid_t pid;
+
+	(void)state;
+	chmod(root, 0755);
+	enter("closed");
+	enter("closed/open");
+	assert_int_equal(chmod(closed, geteuid() == 0 ? 0700 : 0), 0);
+	pid = fork();
+	if (pid == 0) {
+		const char *wrong = leave_closed_directory();
+
+		if (wrong)
+			fprintf(stderr, "%s\n", wrong);
+		_exit(wrong != NULL);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	chmod(closed, 0700);
+	assert_int_equal(status, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -300,6 +343,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_user, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ssh_agent, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_display, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_closed_directory, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
 local fs = require "flake.fs"
 local loader = require "flake.loader"
 local own = require "flake.own"
+local podman = require "flake.podman"
 local process = require "flake.process"
 local reason = require("flake.text").reason
 
@@ -30,7 +31,7 @@ function M.engine(add)
   if not process.which("crun") and not process.which("runc") then
     add("serious", "podman has no OCI runtime", "install the package crun")
   end
-  local result = process.run({ "podman", "info", "--format", "{{.Store.GraphRoot}}" },
+  local result = podman.call({ "info", "--format", "{{.Store.GraphRoot}}" },
     { stdin = "null", stdout = "pipe", stderr = "pipe", timeout = 20 })
   if not result or result.code ~= 0 then
     local why = result and not result.timed_out and reason(result) or "no answer"

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- What the doctor says of images: those that flakes need, and composed ones that no flake needs.
-local process = require "flake.process"
+local podman = require "flake.podman"
 
 local M = {}
 
@@ -13,7 +13,7 @@ function M.check_parts(add, flake)
   local seen = {}
   for _, reference in ipairs { flake.image, flake.base, table.unpack(flake.layers) } do
     local found = not seen[reference]
-      and process.run({ "podman", "image", "exists", reference }, quiet("null"))
+      and podman.call({ "image", "exists", reference }, quiet("null"))
     seen[reference] = true
     if found and found.code == 1 then
       add("warning", ("flake '%s': image '%s' is not here"):format(flake.name, reference),
@@ -24,7 +24,7 @@ end
 
 --- Composed images whose flake is gone. names: of all flakes, as set.
 function M.check_composed(add, names)
-  local result = process.run({ "podman", "images", "--filter", "label=flake-pilot.composed",
+  local result = podman.call({ "images", "--filter", "label=flake-pilot.composed",
     "--format", "json" }, quiet("pipe"))
   local images = result and result.code == 0 and require("dkjson").decode(result.stdout)
   for _, image in ipairs(type(images) == "table" and images or {}) do
