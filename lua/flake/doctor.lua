@@ -9,11 +9,13 @@ local images = require "flake.doctor.images"
 local limits = require "flake.doctor.limits"
 local links = require "flake.doctor.links"
 local loader = require "flake.loader"
+local network = require "flake.doctor.network"
 local output = require "flake.output"
 local own = require "flake.own"
 local pilot = require "flake.pilot"
 local registry = require "flake.registry"
 local state = require "flake.doctor.state"
+local storage = require "flake.doctor.storage"
 local vms = require "flake.doctor.vms"
 
 local M = {}
@@ -155,14 +157,21 @@ local function examine_one(name, scopes)
   return findings
 end
 
---- Findings about what flakes need: the engine, for a user what rootless podman needs, the roots.
+--- Findings about what flakes need: the engine with network and store, for a user what rootless
+-- podman needs, the roots. Returns them, the function that adds one, and what podman tells.
 function M.needs()
   local findings, add = collector()
-  host.engine(add)
-  if fs.getuid() ~= 0 then host.rootless(add) end
+  local info = host.engine(add)
+  if fs.getuid() ~= 0 then
+    host.rootless(add)
+    network.rootless(add, info)
+  else
+    network.bridge(add, info)
+  end
+  storage.check(add, info)
   state.check(add)
   check_roots(add)
-  return findings, add
+  return findings, add, info
 end
 
 -- Names of all flakes that may have composed images in the caller's store.
@@ -192,10 +201,10 @@ function M.examine(name, opts)
   if not ok then return nil, message, code end
   local scopes = scopes_of(opts)
   if name then return examine_one(name, scopes) end
-  local findings, add = M.needs()
+  local findings, add, info = M.needs()
   host.cgroups(add)
   limits.low(add)
-  limits.containers(add)
+  limits.containers(add, info)
   vms.kvm(add)
   vms.check_tools(add)
   check_overrides(add)

@@ -209,6 +209,149 @@ describe("flake-ctl tools:", function()
       assert.are.equal(1, count)
     end)
 
+    describe("network", function()
+      local network = require "flake.doctor.network"
+      local config = require "flake.doctor.config"
+      local real_access, real_files = fs.access, config.files
+      local found
+
+      local function add(severity, what, remedy)
+        table.insert(found, ("%s: %s; %s"):format(severity, what, remedy))
+      end
+
+      local function check(how, info, ...)
+        found = {}
+        info.executables = info.executables or {}
+        network[how](add, info, ...)
+        return table.concat(found, "\n")
+      end
+
+      before_each(function()
+        process.setenv("PATH", place.bin)
+        fs.access = function(path, mode)
+          return not path:find("bin/", 1, true) and real_access(path, mode)
+        end
+        config.files = function() return { place.root .. "/containers.conf" } end
+      end)
+
+      after_each(function() fs.access, config.files = real_access, real_files end)
+
+      it("of root needs what netavark runs", function()
+        local old = { backend = "netavark", netavark = "1.4.0" }
+        local new = { backend = "netavark", netavark = "1.14.0" }
+        assert.matches("serious: iptables is missing", check("bridge", old), 1, true)
+        assert.matches("serious: iptables is missing", check("bridge", { backend = "netavark" }), 1,
+          true)
+        local finding = check("bridge", new)
+        assert.matches("serious: nft is missing, which netavark uses", finding, 1, true)
+        assert.matches("; install the package nftables", finding, 1, true)
+        place:put("/containers.conf", '[network]\n#firewall_driver = "none"\n'
+          .. 'firewall_driver = "iptables"\n')
+        assert.matches("iptables is missing", check("bridge", new), 1, true)
+        place:put("/containers.conf", 'firewall_driver = "none"\n')
+        assert.are.equal("", check("bridge", new))
+        fs.unlink(place.root .. "/containers.conf")
+        place:stand_in("nft")
+        assert.are.equal("", check("bridge", new))
+        assert.are.equal("", check("bridge", { backend = "cni" }))
+        assert.are.equal("", check("bridge", {}))
+      end)
+
+      it("of users needs pasta or slirp4netns, and the device", function()
+        local tun = place:put("/tun", "")
+        local function missing(info, device) return check("rootless", info, device or tun) end
+        assert.matches("serious: slirp4netns is missing", missing { version = "4.9.3" }, 1, true)
+        local finding = missing { version = "5.4.2" }
+        assert.matches("serious: pasta is missing", finding, 1, true)
+        assert.matches("; install the package passt", finding, 1, true)
+        assert.matches("slirp4netns is missing",
+          missing { version = "5.4.2", rootless_cmd = "slirp4netns" }, 1, true)
+        place:put("/containers.conf", 'default_rootless_network_cmd = "pasta"\n')
+        assert.matches("pasta is missing", missing { version = "4.9.3" }, 1, true)
+        local info = { version = "5.4.2", executables = { pasta = "/usr/lib/podman/pasta" } }
+        assert.are.equal("", missing(info))
+        place:stand_in("pasta")
+        assert.are.equal("", missing { version = "5.4.2" })
+        assert.matches("warning: /nowhere/tun is missing.*modprobe tun",
+          missing(info, "/nowhere/tun"))
+        fs.access = function() return false end
+        assert.matches("warning: you may not use " .. tun, missing(info), 1, true)
+        assert.are.equal("", missing {})
+      end)
+
+      it("is looked at with what podman tells of itself", function()
+        place:stand_in("podman", [[case "$*" in
+          "info --format json") echo '{"host":{"networkBackend":"netavark",
+            "networkBackendInfo":{"version":"netavark 1.14.0"},"slirp4netns":{"executable":""},
+            "pasta":{"executable":""}},"version":{"Version":"5.4.2"}}' ;;
+          esac]])
+        local text = fs.getuid() == 0 and "nft is missing" or "pasta is missing"
+        assert.are.equal("serious", has(select(2, findings()), text).severity)
+      end)
+    end)
+
+    describe("store", function()
+      local storage = require "flake.doctor.storage"
+      local dirs
+
+      before_each(function()
+        dirs = { place.root .. "/usr/share/containers", place.root .. "/etc/containers",
+          place.root .. "/home/.config/containers" }
+        place:put("/etc/containers/storage.conf",
+          '[storage]\n# graphroot = "/no"\ndriver = "overlay"\n graphroot = "/nowhere/store"\n')
+      end)
+
+      local function line()
+        local found = storage.misplaced(dirs)
+        return found and ("%s:%d"):format(found.file:match("containers/(.*)"), found.line)
+      end
+
+      it("of users is where the system's storage.conf says", function()
+        assert.are.equal("storage.conf:4", line())
+        place:put("/etc/containers/storage.conf.d/1.conf", '[storage]\ngraphroot = "/nowhere"\n')
+        assert.are.equal("storage.conf.d/1.conf:2", line())
+        place:put("/etc/containers/storage.rootless.conf.d/1.conf", "graphroot = '/nowhere'\n")
+        assert.is_nil(line())
+      end)
+
+      it("is fine where the line is root's alone, the user's own or not one place", function()
+        place:put("/home/.config/containers/storage.conf", '[storage]\ndriver = "vfs"\n')
+        assert.is_nil(line())
+        fs.remove_tree(place.root .. "/home")
+        place:put("/etc/containers/storage.conf", 'graphroot = "$HOME/store"\n')
+        assert.is_nil(line())
+        place:put("/etc/containers/storage.conf", 'runroot = "/run"\n')
+        place:put("/etc/containers/storage.rootful.conf.d/1.conf", 'graphroot = "/nowhere"\n')
+        assert.is_nil(line())
+      end)
+
+      it("is named by line and remedy from podman 5.8 on", function()
+        local found
+        local function add(...) found = { ... } end
+        storage.check(add, { version = "5.7.0" }, dirs)
+        storage.check(add, {}, dirs)
+        assert.is_nil(found)
+        storage.check(add, { version = "5.8.6" }, dirs)
+        assert.are.equal(fs.getuid() == 0 and "warning" or "serious", found[1])
+        assert.matches('/etc/containers/storage.conf:4: graphroot = "/nowhere/store" counts',
+          found[2], 1, true)
+        assert.matches("/etc/containers/storage.rootful.conf.d/", found[3], 1, true)
+      end)
+
+      it("is known of though podman does nothing because of it", function()
+        place:stand_in("podman", [[case "$*" in
+          --version) echo "podman version 5.8.6" ;;
+          *) echo "Error: open /run/libpod/events: permission denied" >&2; exit 125 ;;
+          esac]])
+        local real = require("flake.doctor.config").dirs
+        require("flake.doctor.config").dirs = function() return dirs end
+        local list = select(2, findings())
+        require("flake.doctor.config").dirs = real
+        assert.is_truthy(has(list, "podman does not work: open /run/libpod/events"))
+        assert.is_truthy(has(list, "counts for ordinary users"))
+      end)
+    end)
+
     describe("limits", function()
       local real_read = fs.read
       local caps, conf
@@ -241,9 +384,20 @@ describe("flake-ctl tools:", function()
         assert.matches('default_ulimits = ["nofile=4096:4096"', finding.remedy, 1, true)
       end)
 
-      it("are podman's own for root where containers.conf has only some", function()
+      it("are podman's own for root where only some are set, up to podman 4.8", function()
         conf = '#default_ulimits = []\ndefault_ulimits = ["nproc=1:2"]\n'
         assert.are.equal(fs.getuid() == 0, limits() ~= nil)
+        for version, wrong in pairs { ["4.3.1"] = fs.getuid() == 0, ["4.9.3"] = false,
+          ["5.4.2"] = false } do
+          place:stand_in("podman", ([[echo '{"version":{"Version":"%s"}}']]):format(version))
+          assert.are.equal(wrong, limits() ~= nil, version)
+        end
+      end)
+
+      it("are too high where there is to be none", function()
+        place:stand_in("podman", [[echo '{"version":{"Version":"5.4.2"}}']])
+        conf = 'default_ulimits = ["nofile=-1:-1"]\n'
+        assert.matches("wants nofile inf, 4096 are allowed", limits().what)
       end)
 
       it("are fine with what containers.conf says, and with CAP_SYS_RESOURCE", function()

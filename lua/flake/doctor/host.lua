@@ -23,20 +23,43 @@ local function engine_remedy(why)
   return "see podman info"
 end
 
+local function ask_podman(args)
+  return podman.call(args, { stdin = "null", stdout = "pipe", stderr = "pipe", timeout = 20 })
+end
+
+-- What `podman info` tells of itself, whatever it leaves out.
+local function facts_of(text)
+  local info = require("dkjson").decode(text)
+  info = type(info) == "table" and info or {}
+  local host, executables = info.host or {}, {}
+  for _, name in ipairs { "pasta", "slirp4netns" } do
+    local path = (host[name] or {}).executable
+    if path ~= "" then executables[name] = path end
+  end
+  local netavark = (host.networkBackendInfo or {}).version
+  return { version = (info.version or {}).Version, backend = host.networkBackend,
+    netavark = netavark and netavark:match("netavark ([%d.]+)"), executables = executables,
+    rootless_cmd = host.rootlessNetworkCmd }
+end
+
+--- Is podman here, and does it work? Returns what it tells of itself: {version=, backend=,
+-- netavark=its version, rootless_cmd=, executables={[name]=path}}; what it does not tell is nil.
 function M.engine(add)
   if not process.which("podman") then
     add("serious", "podman is not installed", "install the package podman")
-    return
+    return { executables = {} }
   end
   if not process.which("crun") and not process.which("runc") then
     add("serious", "podman has no OCI runtime", "install the package crun")
   end
-  local result = podman.call({ "info", "--format", "{{.Store.GraphRoot}}" },
-    { stdin = "null", stdout = "pipe", stderr = "pipe", timeout = 20 })
-  if not result or result.code ~= 0 then
-    local why = result and not result.timed_out and reason(result) or "no answer"
-    add("serious", "podman does not work: " .. why, engine_remedy(why))
-  end
+  local result = ask_podman { "info", "--format", "json" }
+  if result and result.code == 0 then return facts_of(result.stdout) end
+  local why = result and not result.timed_out and reason(result) or "no answer"
+  add("serious", "podman does not work: " .. why, engine_remedy(why))
+  -- This it tells even where its configuration is no good.
+  local version = ask_podman { "--version" }
+  return { version = version and version.stdout:match("podman version ([%d.]+)"),
+    executables = {} }
 end
 
 -- crun wants cgroups of one kind: v1 and v2 with controllers side by side are refused.

@@ -1,14 +1,16 @@
 -- SPDX-License-Identifier: MIT
 -- Limits of resources: what podman asks for must not be more than it may give.
+local config = require "flake.doctor.config"
 local fs = require "flake.fs"
-local process = require "flake.process"
+local version_less = require("flake.image").version_less
 
 local M = {}
 
 local CAP_SYS_RESOURCE = 24
--- Without any limit in its configuration podman asks for none. With one it asks for all, as root
--- with this value for those that are not named, for others with what they may have.
-local PODMAN_DEFAULT = 1048576
+-- Without any limit in its configuration podman asks for none. With one it asks for all: for those
+-- that are not named with what may be had, as root with this value up to podman 4.8 (4.3 does, 4.9
+-- and 5.4 do not).
+local PODMAN_DEFAULT, ASKS_LESS = 1048576, "4.9"
 local KINDS = { { name = "nofile", title = "Max open files" },
   { name = "nproc", title = "Max processes" } }
 
@@ -28,42 +30,27 @@ local function hard_limit(kind)
   return tonumber(text) or math.huge
 end
 
--- Later files win.
-local function config_files()
-  local only = process.getenv("CONTAINERS_CONF")
-  if only then return { only } end
-  local user = fs.user(fs.getuid())
-  local files, dirs = {}, { "/usr/share/containers", "/etc/containers" }
-  if user and user.uid ~= 0 then table.insert(dirs, user.home .. "/.config/containers") end
-  for _, dir in ipairs(dirs) do
-    table.insert(files, dir .. "/containers.conf")
-    for _, name in ipairs(fs.list(dir .. "/containers.conf.d") or {}) do
-      if name:match("%.conf$") then table.insert(files, dir .. "/containers.conf.d/" .. name) end
-    end
-  end
-  return files
-end
-
--- The hard limits that containers.conf asks for: {nofile=, nproc=}.
+-- The hard limits that containers.conf asks for: {nofile=, nproc=}. -1 is without limit.
 local function configured()
   local found = {}
-  for _, file in ipairs(config_files()) do
-    local text = ("\n" .. (fs.read(file) or "")):gsub("\n%s*#[^\n]*", "\n")
-    local list = text:match("\n%s*default_ulimits%s*=%s*(%b[])")
+  for _, file in ipairs(config.files()) do
+    local list = config.text(file):match("\n%s*default_ulimits%s*=%s*(%b[])")
     if list then found = {} end
     for name, value in (list or ""):gmatch('"(%w+)=([%d:-]+)"') do
-      found[name] = tonumber(value:match("(%d+)$")) or math.huge
+      local hard = tonumber(value:match("(-?%d+)$"))
+      found[name] = hard and hard >= 0 and hard or math.huge
     end
   end
   return found
 end
 
 --- The limits of containers, which the OCI runtime cannot set above ours without
--- CAP_SYS_RESOURCE: then no container starts.
-function M.containers(add)
+-- CAP_SYS_RESOURCE: then no container starts. info: of the engine.
+function M.containers(add, info)
   if may_raise() then return end
   local asked = configured()
-  local asks_for_all = next(asked) ~= nil and fs.getuid() == 0
+  local old = not info.version or version_less(info.version, ASKS_LESS)
+  local asks_for_all = next(asked) ~= nil and fs.getuid() == 0 and old
   local wrong, remedy = {}, {}
   for _, kind in ipairs(KINDS) do
     local hard = hard_limit(kind)
