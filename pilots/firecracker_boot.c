@@ -180,6 +180,14 @@ static int add_legacy_word(struct strv *pieces, const char *word, bool target, s
 	return 0;
 }
 
+// The application of the older init writes to the kernel's own console, where "quiet" leaves the
+// kernel's errors; a machine without a PCI bus is one to it. A panic stays to be seen.
+static void add_silence(struct strv *words)
+{
+	if (has(words, "quiet"))
+		add_default(words, "loglevel=1");
+}
+
 // What the init of the older tools expects: upstream's pilots say it in this order.
 static int add_legacy(struct strv *words, const struct plan *plan, struct error *err)
 {
@@ -189,6 +197,7 @@ static int add_legacy(struct strv *words, const struct plan *plan, struct error 
 	struct winsize size = { 0 };
 	size_t len;
 
+	add_silence(words);
 	if (term && is_term(term))
 		strv_pushf(words, "sci_term=%s", term);
 	if (ioctl(STDIN_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row && size.ws_col) {

@@ -325,6 +325,7 @@ check "register an image of older tools" rc_is 0
 run timeout 60 vold -e a-b c=d -- end
 check "its init is told on the command line, output comes over the console" [ "$rc" = 0 -a "$(tr -d '\r' <"$out" | grep -cx 'a-b c=d -- end')" = 1 ]
 check "with the overlay" out_has "overlay is there"
+check "the kernel says nothing there but that it ends" [ "$(grep -c '^\[ *[0-9.]*\]' "$out")" = "$(grep -c '^\[ *[0-9.]*\] reboot: ' "$out")" ]
 run vold 'a "b'
 check "what it cannot be told is refused" [ "$rc" = 126 -a ! -s "$out" ]
 run flake-ctl firecracker register --vm old --app /usr/bin/voldres --target /bin/echo --resume

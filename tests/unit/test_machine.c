@@ -308,6 +308,37 @@ static void taps(void **state)
 	assert_string_not_equal(third, fourth);
 }
 
+// The older init has the kernel's console for the application.
+static void older_init(void **state)
+{
+	static const struct {
+		const char *arg, *other;
+		bool debug;
+		const char *word, *missing;
+	} cases[] = {
+		{ "--boot-arg=quiet", NULL, false, "loglevel=1", "sci_channel=port" },
+		{ "--boot-arg=quiet", NULL, true, "run=\"/bin/sh\"", "loglevel=1" },
+		{ "--boot-arg=rw", NULL, false, "run=\"/bin/sh\"", "loglevel=1" },
+		{ "--boot-arg=quiet", "--boot-arg=loglevel=3", false, "loglevel=3", "loglevel=1" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		cleanup_machine struct machine machine = { 0 };
+		cleanup_plan struct plan plan = { .debug = cases[i].debug };
+
+		with(&machine, &plan,
+		     (const char *[]){ "--engine=qemu", cases[i].arg, cases[i].other, NULL });
+		plan.debug = cases[i].debug;
+		assert_false(has_word(&machine, "loglevel=1"));
+		machine.framed = false;
+		free(machine.command_line);
+		machine.command_line = machine_command_line(&machine, &plan, NULL);
+		assert_true(has_word(&machine, cases[i].word));
+		assert_false(has_word(&machine, cases[i].missing));
+	}
+}
+
 static void template_names(void **state)
 {
 	cleanup_strv struct strv none = { 0 }, one = { 0 };
@@ -411,6 +442,7 @@ int main(void)
 		cmocka_unit_test(firecracker_config),
 		cmocka_unit_test(qemu_argv),
 		cmocka_unit_test(taps),
+		cmocka_unit_test(older_init),
 		cmocka_unit_test(template_names),
 		cmocka_unit_test(overlays),
 		cmocka_unit_test(storage_behind_a_link),
