@@ -63,30 +63,31 @@ local function make_rootfs(opts, job)
 end
 
 -- Where the kernel's modules are; nil, and why in words for a warning, if nowhere.
-local function module_index(opts, path, version)
-  local dir = opts.modules or version and modules.find(path, version, registry.prefix({}))
+local function module_index(opts, names, version)
+  local dir = opts.modules or version and modules.find(names, version, registry.prefix({}))
   if dir and fs.stat(dir) then return modules.index(dir) end
   return nil, opts.modules and ("there is no directory %s"):format(opts.modules)
     or "its modules are nowhere: taking for granted that its drivers are built in"
 end
 
 local function make_initrd(opts, job, path)
-  local version = kernel.version(path) or opts.modules and opts.modules:match("([^/]+)/*$")
-  local index, why = module_index(opts, path, version)
+  local names = kernel.names(path)
+  local version = kernel.version(names) or opts.modules and opts.modules:match("([^/]+)/*$")
+  local index, why = module_index(opts, names, version)
   if not index and opts.modules then return nil, why, "ENOENT" end
   if not index then
     job.note(("kernel %s: %s"):format(path, why))
     return true
   end
-  index.sealed = kernel.wants_signatures(path)
-  local names, missing = modules.wanted(index)
+  index.sealed = kernel.wants_signatures(names, version, index.dir)
+  local wanted, missing = modules.wanted(index)
   if #missing > 0 then
     job.note(("kernel %s has no driver %s"):format(path, table.concat(missing, ", ")))
   end
-  if #names == 0 then return true end
+  if #wanted == 0 then return true end
   local dir = job.temp .. "/initrd"
   assert(fs.mkdir(dir))
-  return modules.initrd(index, names, version, job.sci, dir, job.dir .. "/initrd")
+  return modules.initrd(index, wanted, version, job.sci, dir, job.dir .. "/initrd")
 end
 
 local function make(opts, job)
@@ -94,7 +95,7 @@ local function make(opts, job)
   if not path then path, message, code = kernel.of_host() end
   local ok
   if path then ok, message, code = kernel.install(path, job.dir .. "/kernel") end
-  if ok then ok, message, code = make_initrd(opts, job, fs.realpath(path)) end
+  if ok then ok, message, code = make_initrd(opts, job, path) end
   if ok then ok, message, code = make_rootfs(opts, job) end
   if not ok then return nil, message, code end
   return sci.note(job.dir)

@@ -5,6 +5,7 @@ local archive = require "flake.archive"
 local fs = require "flake.fs"
 local image = require "flake.image"
 local registry = require "flake.registry"
+local base = require("flake.text").base
 
 local M = {}
 
@@ -28,17 +29,39 @@ local function header_of(path)
   return { start = start, length = length, magic = f:read(4) or "", version = version or nil }
 end
 
---- The version that a kernel file says, or its name; nil: neither.
-function M.version(path)
-  local header = header_of(path)
-  return header and header.version or path:match("/vmlinu[xz]%-([^/]+)$")
+-- The version in the name of a kernel: boot/vmlinuz-V, or among its modules lib/modules/V/vmlinuz.
+local function version_in(path)
+  return path:match("/vmlinu[xz]%-([^/]+)$") or path:match("/modules/([^/]+)/vmlinu[xz]$")
 end
 
---- May the kernel refuse modules that are not signed? That stands in the configuration beside it.
-function M.wants_signatures(path)
-  local dir, version = path:match("^(.*/)vmlinu[xz]%-([^/]+)$")
-  local text = dir and fs.read(dir .. "config-" .. version)
-  return not text or text:find("\nCONFIG_MODULE_SIG_FORCE=y", 1, true) ~= nil
+--- A kernel's file by its names: as it is called, and what is behind the links.
+function M.names(path)
+  local dir = fs.realpath(path:match("^.*/") or ".")
+  return { dir and ("%s/%s"):format(dir == "/" and "" or dir, base(path)) or path,
+    fs.realpath(path) }
+end
+
+--- The version that a kernel file says, or one of its names; nil: neither.
+function M.version(names)
+  local header = header_of(names[1])
+  local version = header and header.version
+  for _, name in ipairs(names) do version = version or version_in(name) end
+  return version
+end
+
+--- May the kernel refuse modules that are not signed? That stands in its configuration, which is
+-- beside it or beside its modules, in `dir`.
+function M.wants_signatures(names, version, dir)
+  local files = {}
+  for i, name in ipairs(names) do
+    files[i] = ("%s/config-%s"):format(name:match("^(.*)/"), version)
+  end
+  if dir then table.insert(files, dir .. "/config") end
+  for _, file in ipairs(files) do
+    local text = fs.read(file)
+    if text then return ("\n" .. text):find("\nCONFIG_MODULE_SIG_FORCE=y", 1, true) ~= nil end
+  end
+  return true
 end
 
 local function magic_of(path)
@@ -78,21 +101,33 @@ function M.install(from, to)
   return nil, from .. " is no kernel", "EIMAGE"
 end
 
+-- The kernels of the host: {[version]=path}, by preference in /boot.
+local function installed()
+  local prefix, found = registry.prefix({}), {}
+  local function add(path)
+    local version = version_in(path)
+    if version and not found[version] and fs.stat(path) then found[version] = path end
+  end
+  for _, name in ipairs(fs.list(prefix .. "/boot") or {}) do add(prefix .. "/boot/" .. name) end
+  for _, dir in ipairs { prefix .. "/usr/lib/modules", prefix .. "/lib/modules" } do
+    for _, version in ipairs(fs.list(dir) or {}) do add(("%s/%s/vmlinuz"):format(dir, version)) end
+  end
+  return found
+end
+
 --- The host's kernel: the one that runs, or the newest.
 -- Returns its path, or nil, message, "ENOENT".
 function M.of_host()
-  local boot = registry.prefix({}) .. "/boot"
   local f <close> = io.open("/proc/sys/kernel/osrelease")
-  local release = f and f:read("l") or ""
-  local best
-  for _, name in ipairs(fs.list(boot) or {}) do
-    local version = name:match("^vmlinu[xz]%-(.+)$")
-    if version == release then return boot .. "/" .. name end
-    local newer = version and (not best or image.version_less(best, name))
-    if newer and fs.stat(boot .. "/" .. name) then best = name end
+  local kernels, best = installed(), nil
+  local running = kernels[f and f:read("l") or ""]
+  if running then return running end
+  for version in pairs(kernels) do
+    if not best or image.version_less(best, version) then best = version end
   end
-  if best then return boot .. "/" .. best end
-  return nil, ("there is no kernel in %s: name one with --kernel"):format(boot), "ENOENT"
+  if best then return kernels[best] end
+  return nil, ("there is no kernel in %s/boot or beside modules: name one with --kernel")
+    :format(registry.prefix({})), "ENOENT"
 end
 
 return M

@@ -140,16 +140,32 @@ function M.collect(index, names, target)
   return write_dep(index, taken, target)
 end
 
---- The directory of the modules of a kernel: given, beside the kernel, or the host's.
+-- Where a kernel of that name may have its modules: itself among them, lib/modules beside its
+-- directory /boot or beside itself.
+local function roots_of(name)
+  local dir = name:match("^(.*)/")
+  return dir, { dir:match("^(.*)/boot$") or dir, dir }
+end
+
+local function in_root(root, version)
+  for _, dir in ipairs { "/lib/modules/", "/usr/lib/modules/" } do
+    local path = root .. dir .. version
+    if fs.stat(path) then return path end
+  end
+end
+
+--- The directory of the modules of a kernel: beside it, by one of its names, or the host's.
 -- Returns it or nil.
-function M.find(kernel, version, prefix)
-  local beside = kernel:match("^(.*)/boot/[^/]*$")
-  for _, root in ipairs { beside or false, prefix } do
-    for _, dir in ipairs { "/lib/modules/", "/usr/lib/modules/" } do
-      local path = root and root .. dir .. version
-      if path and fs.stat(path) then return path end
+function M.find(names, version, prefix)
+  for _, name in ipairs(names) do
+    local dir, roots = roots_of(name)
+    if base(dir) == version and fs.stat(dir .. "/kernel") then return dir end
+    for _, root in ipairs(roots) do
+      local path = in_root(root, version)
+      if path then return path end
     end
   end
+  return in_root(prefix, version)
 end
 
 --- Writes an initrd whose init is ours, with modules from `index` (index.sealed: they keep their

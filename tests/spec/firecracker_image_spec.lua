@@ -421,15 +421,75 @@ with tarfile.open("%s", "w") as tar:
     end)
   end)
 
+  it("modules are found where distributions have them", function()
+    local kernel = require "shipped.runtimes.firecracker.kernel"
+    local modules = require "shipped.runtimes.firecracker.modules"
+    local host = place.root .. "/host"
+    -- The version of a kernel and the place of its modules below the place's root.
+    local function found(path)
+      local names = kernel.names(place.root .. path)
+      local version = kernel.version(names)
+      local dir = version and modules.find(names, version, host)
+      return version, dir and dir:sub(#fs.realpath(place.root) + 1)
+    end
+    for _, file_name in ipairs { "/a/boot/vmlinuz-1", "/b/usr/lib/modules/1-x/vmlinuz",
+      "/c/vmlinuz-1", "/d/boot/vmlinuz-1", "/e/boot/vmlinuz-2" } do
+      place:put(file_name, "\x7fELF")
+    end
+    for _, dir in ipairs { "/a/lib/modules/1", "/b/usr/lib/modules/1-x", "/c/usr/lib/modules/1",
+      "/host/lib/modules/1" } do
+      assert(fs.mkdir_p(place.root .. dir .. "/kernel"))
+    end
+    assert.are.same({ "1", "/a/lib/modules/1" }, { found("/a/boot/vmlinuz-1") })
+    assert.are.same({ "1-x", "/b/usr/lib/modules/1-x" },
+      { found("/b/usr/lib/modules/1-x/vmlinuz") })
+    assert.are.same({ "1", "/c/usr/lib/modules/1" }, { found("/c/vmlinuz-1") })
+    assert.are.same({ "1", "/host/lib/modules/1" }, { found("/d/boot/vmlinuz-1") })
+    assert.are.same({ "2" }, { found("/e/boot/vmlinuz-2") })
+    -- By the name of a link, and by what it leads to.
+    assert(fs.symlink("boot/vmlinuz-1", place.root .. "/a/vmlinuz"))
+    assert.are.same({ "1", "/a/lib/modules/1" }, { found("/a/vmlinuz") })
+    assert(fs.mkdir_p(place.root .. "/f/boot"))
+    assert(fs.mkdir_p(place.root .. "/f/lib/modules/1/kernel"))
+    assert(fs.symlink(place.root .. "/c/vmlinuz-1", place.root .. "/f/boot/vmlinuz-1"))
+    assert.are.same({ "1", "/f/lib/modules/1" }, { found("/f/boot/vmlinuz-1") })
+  end)
+
+  it("the host's kernel is in /boot or among its modules", function()
+    local kernel = require "shipped.runtimes.firecracker.kernel"
+    local _, message = kernel.of_host()
+    assert.matches("there is no kernel", message)
+    place:put("/usr/lib/modules/7.2-a/vmlinuz", "x")
+    place:put("/usr/lib/modules/7.10-a/vmlinuz", "x")
+    assert(fs.mkdir_p(place.root .. "/usr/lib/modules/9-a"))
+    assert.are.equal(place.root .. "/usr/lib/modules/7.10-a/vmlinuz", kernel.of_host())
+    place:put("/boot/vmlinuz-7.9-a", "x")
+    assert.are.equal(place.root .. "/usr/lib/modules/7.10-a/vmlinuz", kernel.of_host())
+    place:put("/boot/vmlinuz-7.10-a", "x")
+    assert.are.equal(place.root .. "/boot/vmlinuz-7.10-a", kernel.of_host())
+    local f <close> = io.open("/proc/sys/kernel/osrelease")
+    local running = ("/usr/lib/modules/%s/vmlinuz"):format(f:read("l"))
+    place:put(running, "x")
+    assert.are.equal(place.root .. running, kernel.of_host())
+  end)
+
   it("modules lose their signatures where the kernel asks for none", function()
     local kernel = require "shipped.runtimes.firecracker.kernel"
     local dir = file("config")
     assert(fs.mkdir(dir))
-    assert.is_true(kernel.wants_signatures(dir .. "/vmlinuz-1"))
+    local function is_sealed(below)
+      return kernel.wants_signatures({ dir .. "/vmlinuz-1" }, "1", below and dir .. below)
+    end
+    assert.is_true(is_sealed())
     assert(fs.write(dir .. "/config-1", "CONFIG_X=y\n# CONFIG_MODULE_SIG_FORCE is not set\n"))
-    assert.is_false(kernel.wants_signatures(dir .. "/vmlinuz-1"))
-    assert(fs.write(dir .. "/config-1", "CONFIG_X=y\nCONFIG_MODULE_SIG_FORCE=y\n"))
-    assert.is_true(kernel.wants_signatures(dir .. "/vmlinuz-1"))
+    assert.is_false(is_sealed())
+    assert(fs.write(dir .. "/config-1", "CONFIG_MODULE_SIG_FORCE=y\n"))
+    assert.is_true(is_sealed())
+    assert(fs.unlink(dir .. "/config-1"))
+    assert(fs.mkdir(dir .. "/modules"))
+    assert(fs.write(dir .. "/modules/config", "CONFIG_X=y\n"))
+    assert.is_true(is_sealed())
+    assert.is_false(is_sealed("/modules"))
     local modules = require "shipped.runtimes.firecracker.modules"
     local info = string.pack("BBBBBxxx>I4", 0, 4, 2, 6, 3, 9)
     local signature = "signerkeysignature" .. info .. "~Module signature appended~\n"
@@ -457,7 +517,7 @@ with tarfile.open("%s", "w") as tar:
     local body = header .. ("\0"):rep(0x500 - #header) .. "6.1.0-x (someone)\0"
     body = body .. ("\0"):rep((setup + 1) * 512 + 16 - #body) .. packed .. "tail"
     assert(fs.write(file("bzImage"), body))
-    assert.are.equal("6.1.0-x", kernel.version(file("bzImage")))
+    assert.are.equal("6.1.0-x", kernel.version { file("bzImage") })
     fs.unlink(file("out"))
     assert(kernel.install(file("bzImage"), file("out")))
     assert.are.equal(elf, fs.read(file("out")))
