@@ -7,12 +7,14 @@
 #include "channel.h"
 #include "doc.h"
 #include "firecracker.h"
+#include "process.h"
 #include "util.h"
 
 #ifdef __aarch64__
 #define VM_CPU "max"
 #else
 #define VM_CPU "max,la57=off,erms=off,fsrm=off"
+#define QBOOT "share/qemu/qboot.rom"
 #endif
 
 enum { TAP_NAME_MAX = 15 }; // IFNAMSIZ - 1
@@ -184,6 +186,41 @@ static char *escape(const char *value)
 	return out;
 }
 
+#ifndef __aarch64__
+// The file qboot.rom of that QEMU which would be run: below the prefix where QEMU is installed, or,
+// for a wrapper of QEMU, where distributions have it. Caller frees; NULL: there is none.
+static char *find_qboot(void)
+{
+	cleanup_free char *program = process_which(VM_QEMU_PROGRAM, NULL);
+	cleanup_free char *real = program ? realpath(program, NULL) : NULL;
+	cleanup_free char *beside = NULL;
+
+	for (int i = 0; real && i < 2 && *real; i++)
+		*strrchr(real, '/') = '\0';
+	if (real)
+		beside = xasprintf("%s/" QBOOT, real);
+	if (beside && access(beside, R_OK) == 0)
+		return steal_ptr(&beside);
+	return access("/usr/" QBOOT, R_OK) == 0 ? xstrdup("/usr/" QBOOT) : NULL;
+}
+
+// Chooses the firmware: qboot, by an absolute path, for QEMU looks for a plain name in the working
+// directory first. Most QEMUs have SeaBIOS as their own choice, which leaves the old interrupt
+// controller as it was at power-on: a kernel to which ACPI names none takes the first tick of the
+// emulated timer for a division by zero. Without that controller SeaBIOS does. (KVM's timer does
+// not tick before it is asked to.)
+static void qemu_microvm(const struct machine *machine, struct strv *argv)
+{
+	cleanup_free char *firmware = find_qboot();
+
+	strv_push(argv, firmware || machine->kvm ? "microvm" : "microvm,pic=off");
+	if (firmware) {
+		strv_push(argv, "-bios");
+		strv_push(argv, firmware);
+	}
+}
+#endif
+
 static void qemu_machine(const struct machine *machine, struct strv *argv)
 {
 	strv_push(argv, VM_QEMU_PROGRAM);
@@ -191,7 +228,7 @@ static void qemu_machine(const struct machine *machine, struct strv *argv)
 #ifdef __aarch64__
 	strv_push(argv, "virt");
 #else
-	strv_push(argv, "microvm");
+	qemu_microvm(machine, argv);
 #endif
 	strv_push(argv, "-accel");
 	strv_push(argv, machine->kvm ? "kvm" : "tcg");
@@ -205,7 +242,9 @@ static void qemu_machine(const struct machine *machine, struct strv *argv)
 	strv_push(argv, "-nodefaults");
 	strv_push(argv, "-no-user-config");
 	strv_push(argv, "-no-reboot");
-	strv_push(argv, "-nographic");
+	// With -nographic SeaBIOS would write to the console.
+	strv_push(argv, "-display");
+	strv_push(argv, "none");
 	strv_push(argv, "-sandbox");
 	strv_push(argv, "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
 	strv_push(argv, "-chardev");

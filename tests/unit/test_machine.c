@@ -295,6 +295,67 @@ static void qemu_argv(void **state)
 	assert_true(find(&argv, "werror=report") != SIZE_MAX);
 }
 
+// The -bios of a command line; NULL: none.
+static const char *bios_of(const struct strv *argv)
+{
+	size_t at = find(argv, "-bios");
+
+	return at == SIZE_MAX ? NULL : argv->v[at + 1];
+}
+
+static void directory(const char *name)
+{
+	cleanup_free char *path = xasprintf("%s/%s", dir, name);
+
+	assert_int_equal(fs_mkdir_p(path, 0755, NULL), 0);
+}
+
+// A QEMU with its qboot, and a link to it alone on PATH.
+static void other_qemu(void)
+{
+	cleanup_free char *link = xasprintf("%s/links/" VM_QEMU_PROGRAM, dir);
+	cleanup_free char *path = xasprintf("%s/links", dir);
+
+	directory("links");
+	directory("own/bin");
+	directory("own/share/qemu");
+	file("own/bin/" VM_QEMU_PROGRAM, "", 0755);
+	file("own/share/qemu/qboot.rom", "", 0644);
+	assert_int_equal(symlink("../own/bin/" VM_QEMU_PROGRAM, link), 0);
+	assert_int_equal(setenv("PATH", path, 1), 0);
+}
+
+// The firmware is qboot, that of the QEMU on PATH; where there is none, the interrupt controller is
+// left out of a machine that is emulated.
+static void qemu_firmware(void **state)
+{
+	cleanup_machine struct machine machine = {
+		.engine = VM_QEMU, .kernel = "k", .rootfs = "r", .command_line = xstrdup("quiet")
+	};
+	cleanup_strv struct strv own = { 0 }, none = { 0 }, kvm = { 0 };
+	cleanup_free char *rom = xasprintf("%s/own/share/qemu/qboot.rom", dir);
+	cleanup_free char *path = xstrdup(getenv("PATH"));
+	bool general = access("/usr/share/qemu/qboot.rom", R_OK) == 0;
+
+	(void)state;
+#ifdef __aarch64__
+	skip();
+#endif
+	other_qemu();
+	machine_argv(&machine, "02:00:00:00:00:01", &own);
+	assert_int_equal(unlink(rom), 0);
+	machine_argv(&machine, "02:00:00:00:00:01", &none);
+	machine.kvm = true;
+	machine_argv(&machine, "02:00:00:00:00:01", &kvm);
+	assert_int_equal(setenv("PATH", path, 1), 0);
+	assert_string_equal(bios_of(&own), rom);
+	assert_string_equal(own.v[find(&own, "microvm")], "microvm");
+	assert_int_equal(bios_of(&none) != NULL, general);
+	assert_string_equal(none.v[find(&none, "microvm")],
+			    general ? "microvm" : "microvm,pic=off");
+	assert_string_equal(kvm.v[find(&kvm, "microvm")], "microvm");
+}
+
 static void taps(void **state)
 {
 	cleanup_free char *first = machine_tap("tool"), *second = machine_tap("elevenbytes"),
@@ -441,6 +502,7 @@ int main(void)
 		cmocka_unit_test(no_files),
 		cmocka_unit_test(firecracker_config),
 		cmocka_unit_test(qemu_argv),
+		cmocka_unit_test(qemu_firmware),
 		cmocka_unit_test(taps),
 		cmocka_unit_test(older_init),
 		cmocka_unit_test(template_names),
