@@ -99,10 +99,18 @@ local function is_same(there, dir)
   return true
 end
 
+-- Is the image of a bundle there already? Older bundles have initrds as they were before images
+-- were made of whole pages.
+local function is_there(there, dir)
+  if is_same(there, dir) then return true end
+  local initrd = dir .. "/initrd"
+  return fs.stat(initrd) and vm_store.pad_initrd(initrd) and is_same(there, dir)
+end
+
 --- Gives this host the image. Returns true, or nil, message, code.
 function M.load(bundle, dir, opts)
   local there = ("%s/%s"):format(vm.images_dir(opts), bundle.image)
-  if is_same(there, dir .. "/image") then return true end
+  if is_there(there, dir .. "/image") then return true end
   if fs.lstat(there) and not opts.force then
     return nil, ("image '%s' exists already, and is not the bundle's: --force replaces it, for "
       .. "other flakes, too"):format(bundle.image), "EEXIST"

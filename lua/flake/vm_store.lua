@@ -7,6 +7,7 @@ local vm = require "flake.vm"
 local M = {}
 
 local PREFIX = ".making"
+local PAGE = 4096
 
 -- Nobody makes an image at present: what is half there is nobody's.
 local function sweep(dir)
@@ -49,10 +50,24 @@ function M.begin(opts)
   end })
 end
 
+--- Fills an initrd up to whole pages with zeros, which kernels skip. QEMU puts the initrd of an ELF
+-- kernel as high as it goes below the last byte of memory, and in the last page SeaBIOS has its
+-- ACPI tables: an initrd of whole pages ends before that page.
+-- Returns true, or nil, message, code.
+function M.pad_initrd(file)
+  local f <close>, message = io.open(file, "ab")
+  if not f then return nil, message, "EIO" end
+  local ok, why = f:write(("\0"):rep(-f:seek("end") % PAGE))
+  if ok then ok, why = f:flush() end
+  if not ok then return nil, ("cannot write %s: %s"):format(file, why), "EIO" end
+  return true
+end
+
 local function sync(dir)
   for _, name in ipairs(fs.list(dir)) do
     local file = dir .. "/" .. name
     local ok, message, code = fs.chmod(file, 420)
+    if ok and name == "initrd" then ok, message, code = M.pad_initrd(file) end
     if ok then ok, message, code = fs.fsync(file) end
     if not ok then return nil, message, code end
   end

@@ -51,6 +51,9 @@ describe("images of VMs", function()
 
   local function file(name) return files:path() .. "/" .. name end
 
+  -- A text with as many zeros as fill its last page.
+  local function whole_pages(text) return text .. ("\0"):rep(-#text % 4096) end
+
   -- What is in the directory of images, hidden things too.
   local function left()
     return table.concat(fs.list(images) or {}, " ")
@@ -111,7 +114,7 @@ describe("images of VMs", function()
       local code, _, err = pull("--rootfs", file("rootfs.xz"), "--kernel", file("kernel"),
         "--initrd", file("kernel"))
       assert.are.equal(0, code, err)
-      assert.are.equal(A_KERNEL, fs.read(images .. "/leap/initrd"))
+      assert.are.equal(whole_pages(A_KERNEL), fs.read(images .. "/leap/initrd"))
       assert.is_true(e2fs.check(images .. "/leap/rootfs"))
     end)
 
@@ -244,6 +247,7 @@ describe("images of VMs", function()
         assert.matches("^[^\n]*not ours[^\n]*\n$", err)
         assert.are.same({ "checksum", "initrd", "kernel", "rootfs" }, fs.list(images .. "/leap"))
         assert.are.equal(record, fs.read(images .. "/leap/checksum"))
+        assert.are.equal(whole_pages("ird"), fs.read(images .. "/leap/initrd"))
         assert.are.equal(digest.file(file("rootfs")), digest.file(images .. "/leap/rootfs"))
       end
     end)
@@ -406,6 +410,7 @@ with tarfile.open("%s", "w") as tar:
       assert.matches("has no driver overlay, vmw_vsock_virtio_transport\n", err)
       local initrd = images .. "/bb/initrd"
       assert.are.equal("070701", fs.read(initrd):sub(1, 6))
+      assert.are.equal(0, fs.stat(initrd).size % 4096)
       local dir = "lib/modules/6.10-a/"
       assert.are.equal(fs.read(build .. "/sci"), archive.read_file(initrd, "init"))
       local dep = archive.read_file(initrd, dir .. "modules.dep")
@@ -471,6 +476,23 @@ with tarfile.open("%s", "w") as tar:
     local running = ("/usr/lib/modules/%s/vmlinuz"):format(f:read("l"))
     place:put(running, "x")
     assert.are.equal(place.root .. running, kernel.of_host())
+  end)
+
+  it("initrds of any length become whole pages, with zeros at their end", function()
+    local path = file("initrd")
+    for i = 0, 29 do
+      local text = ("i"):rep(4096 * (1 + i % 3) - 137 * i - i // 15)
+      assert(fs.write(path, text))
+      assert.is_true(vm_store.pad_initrd(path))
+      assert.are.equal(whole_pages(text), fs.read(path), i)
+    end
+    assert(fs.write(path, ""))
+    assert.is_true(vm_store.pad_initrd(path))
+    assert.are.equal("", fs.read(path))
+    local ok, message, code = vm_store.pad_initrd(file("no-initrd/here"))
+    assert.is_nil(ok)
+    assert.matches("no%-initrd/here", message)
+    assert.are.equal("EIO", code)
   end)
 
   it("modules lose their signatures where the kernel asks for none", function()

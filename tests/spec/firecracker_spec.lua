@@ -553,6 +553,20 @@ describe("flake-ctl firecracker", function()
       assert.matches("image 'leap' exists already, and is not the bundle's", err)
     end)
 
+    it("import takes an initrd of an older bundle, which is not of whole pages", function()
+      place:put("/var/lib/firecracker/images/leap/initrd", "070701")
+      assert.are.equal(0, (register("--force", "--no-net")))
+      local file = place.root .. "/mybash.flake"
+      assert.are.equal(0, (place:ctl("firecracker", "export", "mybash", file)))
+      assert.are.equal(0, (place:ctl("firecracker", "remove", "--vm", "leap")))
+      for _ = 1, 2 do
+        local code, _, err = place:ctl("import", file)
+        assert.are.equal(0, code, err)
+        assert.are.equal("070701" .. ("\0"):rep(4090), fs.read(images .. "/leap/initrd"))
+        place:ctl("firecracker", "remove", "--app", "/usr/bin/mybash")
+      end
+    end)
+
     it("import takes no files but those that an image has", function()
       local file, dir = place.root .. "/mybash.flake", place.root .. "/unpacked"
       assert.are.equal(0, (place:ctl("firecracker", "export", "mybash", file)))
