@@ -9,7 +9,6 @@
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/mman.h>
-#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -18,6 +17,7 @@
 #include "channel.h"
 #include "fs.h"
 #include "state.h"
+#include "syscalls.h"
 #include "util.h"
 
 #define DIRECTORY_END ".vm"
@@ -262,7 +262,7 @@ int vm_boot(struct vm *vm, const struct plan *plan, const struct machine *machin
 static bool end_cleanly(const struct instance *instance)
 {
 	cleanup_fd int fd = instance->runtime ? vm_connect(instance->runtime, NULL) : -1;
-	cleanup_fd int pidfd = pidfd_open(instance->pid, 0);
+	cleanup_fd int pidfd = sys_pidfd_open(instance->pid);
 	struct pollfd on = { .fd = pidfd, .events = POLLIN };
 	struct channel_buffer out = { 0 };
 	bool sent;
@@ -277,16 +277,16 @@ static bool end_cleanly(const struct instance *instance)
 
 static void end_anyhow(const struct instance *instance)
 {
-	cleanup_fd int pidfd = pidfd_open(instance->pid, 0);
+	cleanup_fd int pidfd = sys_pidfd_open(instance->pid);
 	struct pollfd on = { .fd = pidfd, .events = POLLIN };
 
 	if (pidfd < 0 || instance_start_time(instance->pid) != instance->start)
 		return;
 	// Asked, it sees to it that the engine is gone before it is: two of them on one overlay
 	// would destroy that.
-	if (pidfd_send_signal(pidfd, SIGTERM, NULL, 0) == 0 && poll(&on, 1, END_MS) > 0)
+	if (sys_pidfd_signal(pidfd, SIGTERM) == 0 && poll(&on, 1, END_MS) > 0)
 		return;
-	if (pidfd_send_signal(pidfd, SIGKILL, NULL, 0) == 0)
+	if (sys_pidfd_signal(pidfd, SIGKILL) == 0)
 		poll(&on, 1, STOP_MS);
 }
 

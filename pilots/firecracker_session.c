@@ -9,12 +9,12 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <time.h>
 
 #include "channel.h"
 #include "firecracker.h"
 #include "terminal.h"
+#include "syscalls.h"
 #include "util.h"
 
 enum {
@@ -269,8 +269,8 @@ static ssize_t write_some(const struct sink *sink)
 {
 	uint8_t *data = sink->data.data + sink->data.start;
 	size_t len = channel_pending(&sink->data);
-	struct iovec piece = { data, len < CHUNK ? len : CHUNK };
-	ssize_t n = sink->pipe ? pwritev2(sink->fd, &piece, 1, -1, RWF_NOWAIT) : -1;
+	size_t piece = len < CHUNK ? len : CHUNK;
+	ssize_t n = sink->pipe ? sys_write_nowait(sink->fd, data, piece) : -1;
 
 	if (n >= 0 || (sink->pipe && errno != EOPNOTSUPP && errno != ENOSYS))
 		return n;

@@ -10,6 +10,7 @@
 
 #include "fs.h"
 #include "state.h"
+#include "syscalls.h"
 #include "util.h"
 
 #define END ".snap"
@@ -144,7 +145,7 @@ int snapshot_finish(const char *storage, const char *name, const char *state_nam
 	if (chmod(from, 0755) < 0)
 		return error_set(err, errno, "cannot save %s", to);
 	// An older one takes its name, and is removed with the others.
-	if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_EXCHANGE) < 0 && rename(from, to) < 0)
+	if (sys_exchange(from, to) < 0 && rename(from, to) < 0)
 		return error_set(err, errno, "cannot save %s", to);
 	remove_others(storage, name, state_name);
 	return fs_sync(storage, err);

@@ -13,6 +13,7 @@
 #include "firecracker_place.h"
 #include "process.h"
 #include "state.h"
+#include "syscalls.h"
 #include "util.h"
 
 enum { HELLO_MS = 120000 };
@@ -205,10 +206,10 @@ static void close_others(int *kept, size_t n)
 	qsort(kept, n, sizeof(*kept), order);
 	for (size_t i = 0; i < n; i++) {
 		if ((unsigned)kept[i] > from)
-			close_range(from, (unsigned)kept[i] - 1, 0);
+			sys_close_range(from, (unsigned)kept[i] - 1, 0);
 		from = (unsigned)kept[i] + 1;
 	}
-	close_range(from, ~0U, 0);
+	sys_close_range(from, ~0U, 0);
 }
 
 // It is nobody's child and has nothing of the caller: no terminal, no pipe, no lock.

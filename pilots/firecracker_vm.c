@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
@@ -14,6 +13,7 @@
 #include "channel.h"
 #include "firecracker.h"
 #include "process.h"
+#include "syscalls.h"
 #include "util.h"
 
 enum { EXPLAIN_MS = 1000 };
@@ -36,8 +36,8 @@ static void become(const char *file, const struct strv *argv, const struct vm_fd
 		if (from[i] >= 0)
 			from[i] = fcntl(from[i], F_DUPFD_CLOEXEC, 16);
 	// The caller's own descriptors are not the engine's.
-	close_range(VM_FD_CONFIG, COUNT - 1, 0);
-	close_range(COUNT, ~0U, CLOSE_RANGE_CLOEXEC);
+	sys_close_range(VM_FD_CONFIG, COUNT - 1, 0);
+	sys_close_range(COUNT, ~0U, CLOSE_RANGE_CLOEXEC);
 	for (size_t i = 0; i < COUNT; i++)
 		if (from[i] >= 0 && dup2(from[i], (int)i) < 0)
 			return;
@@ -68,7 +68,7 @@ int vm_start(struct vm *vm, const struct strv *argv, const struct vm_fds *fds, c
 	}
 	if (vm->pid < 0)
 		return error_set(err, errno, "cannot run %s", argv->v[0]);
-	vm->pidfd = pidfd_open(vm->pid, 0);
+	vm->pidfd = sys_pidfd_open(vm->pid);
 	return vm->pidfd < 0 ? error_set(err, errno, "cannot watch %s", argv->v[0]) : 0;
 }
 

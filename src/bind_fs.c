@@ -9,6 +9,7 @@
 
 #include "fs.h"
 #include "lua_util.h"
+#include "syscalls.h"
 #include "util.h"
 
 FLAKE_EXPORT int luaopen_flake_fs(lua_State *L);
@@ -192,8 +193,7 @@ static int l_exchange(lua_State *L)
 {
 	const char *a = luaL_checkstring(L, 1), *b = luaL_checkstring(L, 2);
 
-	return bind_fs_result(L, renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE), "exchange",
-			      a);
+	return bind_fs_result(L, sys_exchange(a, b), "exchange", a);
 }
 
 static int l_chmod(lua_State *L)

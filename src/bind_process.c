@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "lua_util.h"
+#include "names.h"
 #include "util.h"
 
 FLAKE_EXPORT int luaopen_flake_process(lua_State *L);
@@ -192,12 +193,11 @@ static int l_kill(lua_State *L)
 
 static int l_signal_name(lua_State *L)
 {
-	const char *name = sigabbrev_np((int)luaL_checkinteger(L, 1));
+	static const char *const names[] = { NAMES_OF_SIGNALS(NAME_AT) };
+	lua_Integer sig = luaL_checkinteger(L, 1);
+	lua_Integer n = sizeof(names) / sizeof(*names);
 
-	if (name)
-		lua_pushfstring(L, "SIG%s", name);
-	else
-		lua_pushnil(L);
+	lua_pushstring(L, sig > 0 && sig < n ? names[sig] : NULL); // NULL is pushed as nil
 	return 1;
 }
 

@@ -8,9 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "names.h"
 #include "util.h"
 
-static char *vformat(const char *fmt, va_list ap)
+__attribute__((format(printf, 1, 0))) static char *vformat(const char *fmt, va_list ap)
 {
 	char *out = NULL;
 
@@ -70,6 +71,13 @@ void error_clear(struct error *err)
 	err->code = 0;
 }
 
+static const char *errno_name(int code)
+{
+	static const char *const names[] = { NAMES_OF_ERRORS(NAME_AT) };
+
+	return code > 0 && (size_t)code < sizeof(names) / sizeof(*names) ? names[code] : NULL;
+}
+
 const char *error_name(int code)
 {
 	const char *name;
@@ -88,7 +96,7 @@ const char *error_name(int code)
 	case ERR_LIMIT:
 		return "ELIMIT";
 	default:
-		name = strerrorname_np(code);
+		name = errno_name(code);
 		return name ? name : "EUNKNOWN";
 	}
 }

@@ -7,11 +7,11 @@
 #include <poll.h>
 #include <pwd.h>
 #include <signal.h>
-#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 
+#include "syscalls.h"
 #include "util.h"
 
 static bool is_program(const char *path)
@@ -218,7 +218,7 @@ int process_wait(pid_t pid, double timeout, struct process_status *out, struct e
 
 	if (timeout < 0)
 		return reap(pid, out, err);
-	fd = pidfd_open(pid, 0);
+	fd = sys_pidfd_open(pid);
 	if (fd < 0)
 		return error_set(err, errno, "cannot wait for process %d", (int)pid);
 	p.fd = fd;

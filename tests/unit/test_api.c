@@ -6,7 +6,6 @@
 #include <cmocka.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -14,6 +13,7 @@
 #include "firecracker_http.h"
 #include "firecracker_place.h"
 #include "fs.h"
+#include "syscalls.h"
 #include "util.h"
 
 #define DONE "HTTP/1.1 204 \r\nServer: Firecracker API\r\nConnection: keep-alive\r\n\r\n"
@@ -154,7 +154,7 @@ static int ask(const char *answer, struct error *err)
 	vm.pid = fork();
 	if (vm.pid == 0)
 		play(dir, answer);
-	vm.pidfd = pidfd_open(vm.pid, 0);
+	vm.pidfd = sys_pidfd_open(vm.pid);
 	api_add(body, "state", "Paused");
 	rc = api_request(&vm, dir, "PATCH /vm", body, 5, err);
 	vm_end(&vm);
@@ -192,7 +192,7 @@ static void test_an_engine_that_does_not_start(void **state)
 	vm.pid = fork();
 	if (vm.pid == 0)
 		_exit(1);
-	vm.pidfd = pidfd_open(vm.pid, 0);
+	vm.pidfd = sys_pidfd_open(vm.pid);
 	// valgrind 3.19 knows no such call.
 	if (vm.pidfd >= 0) {
 		assert_int_equal(api_request(&vm, dir, "PATCH /vm", body, 5, &err), -1);

@@ -14,13 +14,13 @@
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/pidfd.h>
 #include <sys/wait.h>
 
 #include "channel.h"
 #include "firecracker_place.h"
 #include "fs.h"
 #include "state.h"
+#include "syscalls.h"
 #include "util.h"
 
 static char *dir, *engine;
@@ -289,7 +289,7 @@ int main(void)
 		cmocka_unit_test(endless_console),
 		cmocka_unit_test(interrupted),
 	};
-	cleanup_fd int known = pidfd_open(getpid(), 0);
+	cleanup_fd int known = sys_pidfd_open(getpid());
 
 	if (known >= 0)
 		return cmocka_run_group_tests(tests, set_up, clear);
