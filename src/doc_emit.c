@@ -53,8 +53,9 @@ static int emit_text(yaml_emitter_t *e, const char *text, size_t len, bool plain
 		style = YAML_DOUBLE_QUOTED_SCALAR_STYLE;
 	else if (newline && newline != text && text[0] != ' ' && !memchr(text, '\t', len))
 		style = YAML_LITERAL_SCALAR_STYLE;
-	return yaml_scalar_event_initialize(&ev, NULL, NULL, (const unsigned char *)text, (int)len,
-					    1, 1, style) &&
+	// Not const before libyaml 0.2.5.
+	return yaml_scalar_event_initialize(&ev, NULL, NULL, (yaml_char_t *)text, (int)len, 1, 1,
+					    style) &&
 	       yaml_emitter_emit(e, &ev);
 }
 

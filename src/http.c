@@ -54,10 +54,17 @@ static size_t on_header(char *data, size_t size, size_t n, void *arg)
 static void set_protocols(const struct transfer *t)
 {
 	bool plain = t->req->insecure_http || t->req->unix_socket;
+#if LIBCURL_VERSION_NUM >= 0x075500
 	const char *allowed = plain ? "http,https" : "https";
 
 	curl_easy_setopt(t->curl, CURLOPT_PROTOCOLS_STR, allowed);
 	curl_easy_setopt(t->curl, CURLOPT_REDIR_PROTOCOLS_STR, allowed);
+#else // before 7.85: Ubuntu 22.04, RHEL 9
+	long allowed = plain ? CURLPROTO_HTTP | CURLPROTO_HTTPS : CURLPROTO_HTTPS;
+
+	curl_easy_setopt(t->curl, CURLOPT_PROTOCOLS, allowed);
+	curl_easy_setopt(t->curl, CURLOPT_REDIR_PROTOCOLS, allowed);
+#endif
 	if (t->req->unix_socket)
 		curl_easy_setopt(t->curl, CURLOPT_UNIX_SOCKET_PATH, t->req->unix_socket);
 	else

@@ -13,6 +13,10 @@
 #include "sci.h"
 #include "util.h"
 
+#ifndef MODULE_INIT_COMPRESSED_FILE
+#define MODULE_INIT_COMPRESSED_FILE 4 // headers before Linux 5.17 lack it
+#endif
+
 enum { DEPTH = 8, MODULES_DEP = 4 << 20 };
 
 static char *module_dir(void)
@@ -42,7 +46,6 @@ static bool is_module(const char *path, size_t len, const char *name)
 // The parameters of the command line that are a module's: NAME.PARAMETER=VALUE.
 static char *parameters(const struct params *params, const char *name)
 {
-	cleanup_strv struct strv found = { 0 };
 	char *text = xstrdup("");
 
 	for (size_t i = 0; i < params->words.n; i++) {
