@@ -61,7 +61,9 @@ static bool in_initramfs(void)
 {
 	struct statfs fs;
 
-	return statfs("/", &fs) == 0 && (fs.f_type == RAMFS_MAGIC || fs.f_type == TMPFS_MAGIC);
+	// All magic numbers have 32 bits; whether f_type has a sign differs with the machine.
+	return statfs("/", &fs) == 0 &&
+	       ((uint32_t)fs.f_type == RAMFS_MAGIC || (uint32_t)fs.f_type == TMPFS_MAGIC);
 }
 
 static int mount_root(const struct params *params, const char *at, char **why)
