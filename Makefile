@@ -22,20 +22,33 @@ pkg = $(shell $(PKG_CONFIG) $(1) $(2) 2>/dev/null)
 
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 \
 	-Wswitch-enum
-HARDEN := -O2 -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection
+CFLAGS ?= -g
+# An option, where the compiler has it for its machine: clang 14 lacks this one on ARM.
+known = $(shell $(CC) $(filter -m% --target=%,$(CFLAGS)) -Werror $(1) -fsyntax-only -x c /dev/null \
+	2>/dev/null && echo $(1))
+# Ubuntu's gcc has a level by itself. The user's own stands, and with -O0 glibc warns of any.
+FORTIFY := -U_FORTIFY_SOURCE $(if $(findstring _FORTIFY_SOURCE,$(CPPFLAGS) $(CFLAGS))$(filter -O0,$(CFLAGS)),,\
+	-D_FORTIFY_SOURCE=2)
+HARDEN := -O2 $(FORTIFY) -fstack-protector-strong $(call known,-fstack-clash-protection)
 SANFLAGS := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 COVFLAGS := -O0 --coverage
 comma := ,
 OPT := $(if $(SAN),$(SANFLAGS),$(if $(COV),$(COVFLAGS),$(HARDEN)))
-CFLAGS ?= -g
-ALL_CFLAGS = $(CFLAGS) $(OPT) -std=c11 -D_GNU_SOURCE $(WARN) -fPIC -fvisibility=hidden -MMD -MP \
-	-iquote src -DLUA_SYSTEM_CPATH='"$(LUA_CMOD)"' -DFLAKE_VERSION='"$(VERSION)"' -DFLAKES_DIR='"$(FLAKESDIR)"'
+# What the user says comes last, so that it wins.
+C11 = -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 $(WARN) $(1) $(CPPFLAGS) $(CFLAGS)
+ALL_CFLAGS = $(call C11,$(OPT)) -fPIC -fvisibility=hidden -MMD -MP -iquote src \
+	-DLUA_SYSTEM_CPATH='"$(LUA_CMOD)"' -DFLAKE_VERSION='"$(VERSION)"' -DFLAKES_DIR='"$(FLAKESDIR)"'
 COVLDFLAGS := --coverage $(patsubst %,-Wl$(comma)--wrap=%,execv execve execvp execvpe _exit)
 ALL_LDFLAGS = $(LDFLAGS) $(if $(SAN),$(SANFLAGS),$(if $(COV),$(COVLDFLAGS),-Wl,-z,relro,-z,now))
 
-LUA_CFLAGS = $(call pkg,--cflags,lua5.4)
-LUA_CMOD = /usr/lib/$(shell $(CC) -print-multiarch)/lua/5.4/?.so;/usr/lib/lua/5.4/?.so
-LUA_LIBS = $(call pkg,--libs,lua5.4)
+# The name that pkg-config knows Lua 5.4 by: lua5.4 in Debian, lua in Fedora.
+LUA_PC := $(or $(LUA_PC),$(shell for name in lua5.4 lua-5.4 lua54 lua; do \
+	$(PKG_CONFIG) --exists "$$name >= 5.4 $$name < 5.5" 2>/dev/null && echo $$name && break; done),lua5.4)
+LUA_CFLAGS = $(call pkg,--cflags,$(LUA_PC))
+LUA_CDIR := $(or $(call pkg,--variable=INSTALL_CMOD,$(LUA_PC)),\
+	$(call pkg,--variable=libdir,$(LUA_PC))/lua/5.4)
+LUA_CMOD = $(LUA_CDIR)/?.so;/usr/lib/lua/5.4/?.so
+LUA_LIBS = $(call pkg,--libs,$(LUA_PC))
 YAML_LIBS = $(call pkg,--libs,yaml-0.1)
 CURL_LIBS = $(call pkg,--libs,libcurl)
 ARCHIVE_LIBS = $(call pkg,--libs,libarchive)
@@ -117,7 +130,7 @@ $(B)/pilots/%-main.o: pilots/main.c $(B)/flags
 
 $(B)/coverage_flush.o: tests/coverage_flush.c $(B)/flags
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) -std=c11 -D_GNU_SOURCE $(WARN) -fPIC -c -o $@ $<
+	$(Q)$(CC) $(C11) -fPIC -c -o $@ $<
 
 $(filter-out $(B)/flake-init $(B)/sci,$(PROGRAMS)) $(SO): $(FLUSH)
 
@@ -135,17 +148,18 @@ $(B)/flake-relay: $(B)/pilots/relay_main.o $(PILOT_OBJS) $(call pobjs,$(ENGINES)
 	$(link)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(YAML_LIBS)
 
+STATIC = $(filter-out -pie -static-pie,$(LDFLAGS)) -static -s
 # Runs inside containers of any kind: static, and without sanitizers.
 $(B)/flake-init: pilots/init.c pilots/bytes.c pilots/bytes.h src/utf8.c src/utf8.h $(B)/flags
 	$(link)
-	$(Q)$(CC) $(CFLAGS) $(HARDEN) -std=c11 -D_GNU_SOURCE $(WARN) -static -s -o $@ \
+	$(Q)$(CC) $(call C11,$(HARDEN)) $(STATIC) -o $@ \
 		-iquote src pilots/init.c pilots/bytes.c src/utf8.c
 
 # Runs as process 1 of a VM: the same. With SAN=1 the sanitizers are in, for sci --serve.
 SCI_SRC := $(wildcard pilots/sci/*.c) pilots/channel.c $(patsubst %,src/%.c,$(BASE))
 $(B)/sci: $(SCI_SRC) $(wildcard pilots/sci/*.h) pilots/channel.h $(B)/flags
 	$(link)
-	$(Q)$(CC) $(CFLAGS) $(if $(SAN),$(SANFLAGS),$(HARDEN) -static -s) -std=c11 -D_GNU_SOURCE $(WARN) \
+	$(Q)$(CC) $(call C11,$(if $(SAN),$(SANFLAGS),$(HARDEN))) $(if $(SAN),$(LDFLAGS),$(STATIC)) \
 		-o $@ -iquote src -iquote pilots $(SCI_SRC)
 
 $(B)/%-pilot: $(B)/pilots/%-main.o $(PILOT_OBJS) $(call pobjs,$(ENGINES))

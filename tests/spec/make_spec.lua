@@ -14,7 +14,8 @@ describe("the Makefile", function()
 
   local function run(argv, opts)
     opts = opts or {}
-    opts.stdout, opts.stderr, opts.env = "pipe", "stdout", { LD_PRELOAD = false, MAKEFLAGS = false }
+    opts.stdout, opts.stderr, opts.env = "pipe", "stdout", opts.env or {}
+    opts.env.LD_PRELOAD, opts.env.MAKEFLAGS = false, false
     local r = assert(process.run(argv, opts))
     assert.are.equal(0, r.code, r.stdout)
     return r.stdout
@@ -30,6 +31,29 @@ describe("the Makefile", function()
     assert.is_nil(make("/opt/one"):find("CC", 1, true))
     make("/opt/two")
     assert.is_truthy(fs.read(object):find("/opt/two/share/flakes", 1, true))
+  end)
+
+  it("compiles with the user's flags, which win", function()
+    for i, flags in ipairs { "-O0 -g", "-O3 -D_FORTIFY_SOURCE=3", "-Os -Wp,-D_FORTIFY_SOURCE=1" } do
+      local said = run { "make", "V=1", "CFLAGS=" .. flags, "B=" .. dir .. "/b" .. i,
+        dir .. "/b" .. i .. "/src/strv.o" }
+      assert.is_truthy(said:find(flags, said:find("-O2", 1, true), true), said)
+    end
+  end)
+
+  it("finds Lua 5.4 by another name, and no other Lua", function()
+    local function host(version)
+      assert(fs.write(dir .. "/lua.pc", ("lib=/lib-of-%s\nINSTALL_CMOD=${lib}\nName: Lua\n"
+        .. "Description: Lua\nVersion: %s\nCflags: -I${lib}\n"):format(version, version)))
+      return run({ "make", "-n", "B=" .. dir .. "/b", dir .. "/b/src/host.o" },
+        { env = { PKG_CONFIG_LIBDIR = dir } })
+    end
+    local said = host("5.4.6")
+    assert.matches('CPATH=.*"/lib%-of%-5%.4%.6/%?%.so;/usr/lib/lua/5%.4/%?%.so"', said)
+    assert.matches("%-I/lib%-of%-5%.4%.6 ", said)
+    for _, version in ipairs { "5.3.6", "5.5.0" } do
+      assert.is_nil(host(version):find("lib-of", 1, true))
+    end
   end)
 
   it("makes the same distribution of a distribution", function()
