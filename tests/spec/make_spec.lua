@@ -56,6 +56,27 @@ describe("the Makefile", function()
     end
   end)
 
+  it("takes no other version's word for what lint finds", function()
+    local says = { ["clang-format"] = "Debian clang-format version %s", luacheck = "Luacheck: %s",
+      ["clang-tidy"] = "Debian LLVM version %s\n  Optimized build." }
+    local function lint(version)
+      for tool, line in pairs(says) do
+        assert(fs.write(dir .. "/" .. tool, ('#!/bin/sh\n[ "$*" = --version ] || exit 1\n'
+          .. "echo '%s'\n"):format(line:format(version)), { mode = 493 }))
+      end
+      return assert(process.run({ "tests/lint" }, { stdout = "pipe", stderr = "stdout",
+        env = { PATH = dir .. ":" .. process.getenv("PATH"), LD_PRELOAD = false } }))
+    end
+    local other, ours = lint("19.1.7"), { lint("14.0.6"), lint("1.1.0") }
+    assert.are.equal(0, other.code, other.stdout)
+    for tool in pairs(says) do
+      assert.matches("lint: skipped, " .. tool:gsub("%p", "%%%0")
+        .. " 19%.1%.7 is not the version that counts", other.stdout)
+      assert.is_truthy((ours[1].stdout .. ours[2].stdout):find(tool .. " found something", 1, true))
+    end
+    assert.are.equal(1, ours[1].code)
+  end)
+
   it("makes the same distribution of a distribution", function()
     assert(fs.mkdir(dir .. "/t"))
     run({ "cp", "-r", "Makefile", "README.md", "src", "tests", dir .. "/t" })
