@@ -90,8 +90,8 @@ $(B)/flags: always
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
 .SECONDARY:
-.PHONY: always build all help deps demo check test unit spec e2e lint bench fuzz coverage completions \
-	install install-rock dist deb rpm clean units
+.PHONY: always build all help deps demo check test unit spec e2e lint check-compilers bench fuzz coverage \
+	completions install install-rock dist deb rpm clean units
 
 # What root makes of a tree that a user owns (sudo make install) is made as that user.
 AS_OWNER := tests/as-owner
@@ -218,6 +218,10 @@ demo:
 
 lint:
 	$(AS_OWNER) tests/lint
+
+# With every compiler here, for other machines and libraries; `make check` builds with clang only.
+check-compilers:
+	$(AS_OWNER) tests/compilers
 
 bench: build completions
 	tests/bench/run
