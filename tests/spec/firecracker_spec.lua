@@ -246,7 +246,7 @@ describe("flake-ctl firecracker", function()
 
     it("makes the network device as root, with the user as owner", function()
       user.become(place)
-      fs.geteuid = function() return 0 end
+      user.gain_root()
       local code, _, err = place:ctl("firecracker", "register", "--vm", "leap", "--app",
         "/usr/bin/mybash", "--run-as", "joe")
       assert.are.equal(0, code, err)
@@ -262,7 +262,7 @@ describe("flake-ctl firecracker", function()
     it("takes the network device back when something fails", function()
       place:stand_in("ip", 'case "$1" in link) echo "RTNETLINK answers: no" >&2; exit 2;; esac')
       user.become(place)
-      fs.geteuid = function() return 0 end
+      user.gain_root()
       local code, _, err = place:ctl("firecracker", "register", "--vm", "leap", "--app",
         "/usr/bin/mybash")
       assert.are.equal(1, code)
