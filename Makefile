@@ -90,8 +90,8 @@ $(B)/flags: always
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
 .SECONDARY:
-.PHONY: always build all help deps demo check test unit spec e2e lint check-compilers bench fuzz coverage \
-	completions install install-rock dist deb rpm clean units
+.PHONY: always build all help deps demo check test unit spec e2e lint check-compilers check-distros bench \
+	fuzz coverage completions install install-rock dist deb rpm clean units
 
 # What root makes of a tree that a user owns (sudo make install) is made as that user.
 AS_OWNER := tests/as-owner
@@ -106,7 +106,8 @@ endif
 
 help:
 	@echo "make | install [PREFIX= DESTDIR=] | deps | demo | check | test | lint | bench | fuzz |"
-	@echo "coverage | dist | deb | rpm | clean;  SAN=1: with ASan and UBSan;  V=1: show the commands"
+	@echo "check-distros [DISTROS= WHAT=demo|check] | coverage | dist | deb | rpm | clean"
+	@echo "SAN=1: with ASan and UBSan;  V=1: show the commands"
 
 $(B)/src/%.o: src/%.c $(B)/flags
 	@mkdir -p $(@D)
@@ -215,6 +216,11 @@ demo:
 	tests/deps demo
 	$(MAKE) build completions
 	tests/demo
+
+# The README's two commands on bare roots of these releases; sid's failures are warnings.
+DISTROS ?= bookworm trixie noble resolute sid
+check-distros:
+	tests/distros $(DISTROS)
 
 lint:
 	$(AS_OWNER) tests/lint
