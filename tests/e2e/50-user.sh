@@ -18,6 +18,7 @@ bin=/home/ann/.local/bin
 
 # What root has.
 rm -rf /usr/share/flakes /etc/flakes /run/flakes
+mkdir -p /etc/tmpfiles.d
 run flake-ctl init
 check "init as root" rc_is 0
 check "the system's directories are there" [ -d /usr/share/flakes -a -d /etc/flakes/hooks/launch.d -a -d /etc/flakes/hooks/remove.d ]
