@@ -16,7 +16,7 @@ local FLAKE = { name = "name", positional = true, about = "Name of the flake." }
 local function flag(name, about) return { name = name, flag = true, about = about } end
 
 local function uri(name, about)
-  return { name = name, metavar = "URI", check = fetch.check, about = about }
+  return { name = name, metavar = "URI", check = fetch.check, show = fetch.shown, about = about }
 end
 
 local function value(name, metavar, about, check)

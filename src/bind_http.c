@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// flake.http: request, download. Reference: doc/api/http.md
+// flake.http: request, download, shown. Reference: doc/api/http.md
 #include <stdlib.h>
 
 #include "http.h"
@@ -146,10 +146,21 @@ static int l_download(lua_State *L)
 	return 1;
 }
 
+static int l_shown(lua_State *L)
+{
+	const char *url = luaL_checkstring(L, 1);
+	void **box = lu_box(L, free);
+
+	*box = http_shown(url);
+	lua_pushstring(L, *box);
+	return 1;
+}
+
 int luaopen_flake_http(lua_State *L)
 {
 	static const luaL_Reg functions[] = { { "request", l_request },
 					      { "download", l_download },
+					      { "shown", l_shown },
 					      { NULL, NULL } };
 
 	luaL_newlib(L, functions);

@@ -94,6 +94,7 @@ static void set_limits(const struct transfer *t)
 
 static void set_request(struct transfer *t)
 {
+	t->shown = http_shown(t->req->url);
 	curl_easy_setopt(t->curl, CURLOPT_URL, t->req->url);
 	for (size_t i = 0; i < t->req->headers.n; i++)
 		t->headers = curl_slist_append(t->headers, t->req->headers.v[i]);
@@ -132,26 +133,27 @@ int transfer_run(struct transfer *t, struct error *err)
 	if (code == CURLE_OK)
 		return 0;
 	if (t->too_big)
-		return error_set(err, ERR_LIMIT, "%s: more than %llu bytes", t->req->url,
+		return error_set(err, ERR_LIMIT, "%s: more than %llu bytes", t->shown,
 				 (unsigned long long)t->req->limit);
 	t->no_range |= code == CURLE_RANGE_ERROR;
 	if (t->aborted)
-		return error_set(err, ERR_HTTP, "%s: aborted", t->req->url);
+		return error_set(err, ERR_HTTP, "%s: aborted", t->shown);
 	if (code == CURLE_OPERATION_TIMEDOUT)
-		return error_set(err, ERR_TIMEOUT, "%s: time-out", t->req->url);
+		return error_set(err, ERR_TIMEOUT, "%s: time-out", t->shown);
 	if (code == CURLE_UNSUPPORTED_PROTOCOL)
 		return error_set(err, ERR_HTTP,
 				 "%s: only https is allowed here (or a redirect "
 				 "left it)",
-				 t->req->url);
-	return error_set(err, ERR_HTTP, "%s: %s", t->req->url,
+				 t->shown);
+	return error_set(err, ERR_HTTP, "%s: %s", t->shown,
 			 t->why[0] ? t->why : curl_easy_strerror(code));
 }
 
 void transfer_end(struct transfer *t)
 {
-	curl_slist_free_all(t->headers);
-	curl_easy_cleanup(t->curl);
+	curl_slist_free_all(steal_ptr(&t->headers));
+	curl_easy_cleanup(steal_ptr(&t->curl));
+	free(steal_ptr(&t->shown));
 }
 
 static size_t on_body(char *data, size_t size, size_t n, void *arg)

@@ -48,4 +48,8 @@ int http_request(const struct http_request *req, struct http_response *res, stru
 int http_download(const struct http_request *req, const char *path, struct http_response *res,
 		  struct error *err);
 
+// An address as messages show it: without user, password, query and fragment, which may be secrets.
+// Caller frees.
+char *http_shown(const char *url);
+
 void http_response_free(struct http_response *res);

@@ -122,7 +122,7 @@ static int verify(const struct transfer *t, const char *part, struct error *err)
 	// A wrong part would spoil every resume.
 	unlink(part);
 	unlink(t->tag_file);
-	return error_set(err, ERR_HTTP, "%s: SHA-256 is %s, not %s", t->req->url, t->res->sha256,
+	return error_set(err, ERR_HTTP, "%s: SHA-256 is %s, not %s", t->shown, t->res->sha256,
 			 t->req->sha256);
 }
 
@@ -210,7 +210,7 @@ static int fetch_from(struct transfer *t, const char *part, struct error *err)
 		return status == 416 && is_whole(t) ? 0 : 1;
 	if (status == (t->offset ? 206 : 200))
 		return 0;
-	return error_set(err, ERR_HTTP, "%s: HTTP status %ld", t->req->url, status);
+	return error_set(err, ERR_HTTP, "%s: HTTP status %ld", t->shown, status);
 }
 
 static int fetch(struct transfer *t, const char *part, struct error *err)
@@ -220,7 +220,6 @@ static int fetch(struct transfer *t, const char *part, struct error *err)
 	if (rc <= 0)
 		return rc;
 	transfer_end(t);
-	t->headers = NULL;
 	error_clear(err);
 	return start_anew(t, part, err) < 0 ? -1 : fetch_from(t, part, err);
 }

@@ -11,6 +11,7 @@ struct transfer {
 	const struct http_request *req;
 	struct http_response *res;
 	CURL *curl;
+	char *shown; // the address in messages
 	struct curl_slist *headers;
 	char why[CURL_ERROR_SIZE];
 	bool too_big, aborted;

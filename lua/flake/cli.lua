@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- From option tables to a parser (lua-argparse), help and usage errors.
--- An option: {name, about, default, required, check, flag, multiple, dash_values, positional,
--- optional, short, choices, words, metavar}. check(value) returns true or nil, reason;
--- words are the choices of a list WORD,WORD.
+-- An option: {name, about, default, required, check, show, flag, multiple, dash_values, positional,
+-- optional, short, choices, words, metavar}. check(value) returns true or nil, reason; show(value)
+-- is the value for messages; words are the choices of a list WORD,WORD.
 local argparse = require "argparse"
 
 local M = {}
@@ -105,7 +105,8 @@ local function check_values(parser, command, opts)
         local ok, why = check(v)
         if not ok then
           local name = option.positional and option.name:upper() or "--" .. option.name
-          usage_error(parser, ("%s '%s': %s"):format(name, v, why))
+          local shown = option.show and option.show(v) or v
+          usage_error(parser, ("%s '%s': %s"):format(name, shown, why))
         end
       end
     end

@@ -33,6 +33,11 @@ function M.local_path(uri)
   return uri
 end
 
+--- A URI as messages show it: what may be a secret (user, password, query) is left out.
+function M.shown(uri)
+  return uri:find("://", 1, true) and require("flake.http").shown(uri) or uri
+end
+
 --- Checks an option's value.
 function M.check(uri)
   if uri == "" then return nil, "must not be empty" end
@@ -46,19 +51,21 @@ local function check_sha256(path, uri, sha256)
   local found, message, code = digest.file(path, "sha256")
   if not found then return nil, message, code end
   if found == sha256:lower() then return true end
-  return nil, ("%s: SHA-256 is %s, not %s"):format(uri, found, sha256:lower()), "ECHECKSUM"
+  return nil, ("%s: SHA-256 is %s, not %s"):format(M.shown(uri), found, sha256:lower()),
+    "ECHECKSUM"
 end
 
 local function download(uri, opts)
   local http = require "flake.http"
   local insecure = opts.insecure_http or process.getenv(INSECURE) ~= nil
   if not insecure and uri:match("^[Hh][Tt][Tt][Pp]://") then
-    return nil, ("%s: only https, unless --insecure-http allows it"):format(uri), "EUSAGE"
+    return nil, ("%s: only https, unless --insecure-http allows it"):format(M.shown(uri)), "EUSAGE"
   end
   local ok, message, code = fs.mkdir_p(opts.parts, 448)
   if not ok then return nil, message, code end
   local path = ("%s/%s"):format(opts.parts, digest.sha256(uri):sub(1, 32))
-  local line <close> = progress.line(uri:match("([^/]+)/*$") or uri, opts.err)
+  local shown = M.shown(uri)
+  local line <close> = progress.line(shown:match("([^/]+)/*$") or shown, opts.err)
   local done
   done, message, code = http.download { url = uri, path = path, insecure_http = insecure,
     sha256 = opts.sha256, progress = progress.share(line) }
@@ -74,7 +81,7 @@ function M.get(uri, opts)
     return path, message or true, code
   end
   local path, why = M.local_path(uri)
-  if not path then return nil, ("%s: %s"):format(uri, why), "EUSAGE" end
+  if not path then return nil, ("%s: %s"):format(M.shown(uri), why), "EUSAGE" end
   local st, message, code = fs.stat(path)
   if not st then return nil, message, code end
   if st.type ~= "file" then return nil, path .. " is no file", "EUSAGE" end

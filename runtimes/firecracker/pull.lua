@@ -54,7 +54,7 @@ end
 
 local function pull_kis(opts, job)
   local ok, message, code = with_file(opts.kis_image, opts, job, opts.sha256, function(path)
-    return kis.unpack(path, opts.kis_image, job.temp, job.dir, job.note)
+    return kis.unpack(path, fetch.shown(opts.kis_image), job.temp, job.dir, job.note)
   end)
   if not ok then return nil, message, code end
   return settle_kis(opts, job)

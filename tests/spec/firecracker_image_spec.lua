@@ -145,6 +145,19 @@ describe("images of VMs", function()
       end
     end)
 
+    it("prints nothing of an address that may be a secret", function()
+      local secret = base:gsub("//", "//me:secret@")
+      for _, args in ipairs { { secret .. "/nothing?t=secret", "--insecure-http" },
+        { secret .. "/nothing?t=secret" }, { "ftp://me:secret@host/x" },
+        { "http://me:secret@h/\1" },
+        { secret .. "/tree/kernel?secret", "--insecure-http" },
+        { secret .. "/tree/a.tar.xz?secret", "--insecure-http", "--sha256", ("0"):rep(64) } } do
+        local code, out, err = pull("--kis-image", table.unpack(args))
+        assert.is_true(code ~= 0)
+        assert.is_nil((out .. err):find("secret"))
+      end
+    end)
+
     it("takes http only where it is allowed", function()
       kis("a.tar.xz", { ["os.x86_64-1.15.4.md5"] = good_record("md5") })
       local code, _, err = pull("--kis-image", base .. "/tree/a.tar.xz")

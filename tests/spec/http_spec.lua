@@ -81,6 +81,54 @@ describe("flake.http", function()
     assert.is_nil(fs.stat(dir .. "/got"))
   end)
 
+  it("shows addresses without what may be a secret", function()
+    for url, shown in pairs {
+      ["https://host/a/b.xz"] = "https://host/a/b.xz",
+      ["https://me:secret@host:8/a?token=secret#secret"] = "https://host:8/a",
+      ["http://secret@host"] = "http://host",
+      ["http://me:se@cret@host/x@2"] = "http://host/x@2",
+      ["http://me:sec/ret@host/x"] = "http://host/x",
+      ["http://me:secret?secret@host/x"] = "http://host/x",
+      ["http://[::1]:80/x#secret"] = "http://[::1]:80/x",
+      ["ftp://me:secret@host/x"] = "ftp://host/x",
+      ["host/x?secret"] = "host/x",
+    } do
+      assert.are.equal(shown, http.shown(url))
+    end
+  end)
+
+  -- Every way in which a transfer fails.
+  it("prints no secret of an address in an error", function()
+    local secret = base:gsub("//", "//me:secret@")
+    local function both(path, more)
+      local req = { url = secret .. path .. "?token=secret", insecure_http = true, timeout = 20 }
+      for k, v in pairs(more or {}) do req[k] = v end
+      local _, first = http.request(req)
+      req.path = dir .. "/got"
+      local _, second = http.download(req)
+      return first or "", second or ""
+    end
+    for path, more in pairs { ["/slow"] = { timeout = 0.2 }, ["/file"] = { limit = 1000 },
+      ["/hello"] = { insecure_http = false }, ["/missing"] = {}, ["/cut"] = {} } do
+      local first, second = both(path, more)
+      assert.matches("127.0.0.1", second)
+      assert.is_nil((first .. second):find("secret"))
+    end
+    local _, message = http.download { url = secret .. "/file?secret", path = dir .. "/got",
+      insecure_http = true, sha256 = ("0"):rep(64) }
+    assert.matches("SHA%-256 is", message)
+    assert.is_nil(message:find("secret"))
+    _, message = http.download { url = secret .. "/file?secret", path = dir .. "/got",
+      insecure_http = true, progress = function() return false end }
+    assert.matches("aborted", message)
+    assert.is_nil(message:find("secret"))
+    for _, url in ipairs { "http://me:secret@127.0.0.1:1/?secret", "http://me:secret@127.0.0.1:0x/",
+      "http://me:secret@[bad/", "https://me:secret@256.256.256.256.invalid/?secret" } do
+      _, message = http.request { url = url, insecure_http = true, timeout = 20 }
+      assert.is_nil(assert(message):find("secret"))
+    end
+  end)
+
   it("names the reason when nobody answers", function()
     local _, message, code = http.request { url = "http://127.0.0.1:9/", insecure_http = true }
     assert.are.equal("EHTTP", code)

@@ -75,7 +75,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.close_connection = True
 
     def do_GET(self):
-        path = self.path
+        path = self.path.split("?")[0]
         if path.startswith("/tree/"):
             self.serve(self.file(path[6:]), ETag='"tree"')
         elif path.startswith("/half/") and not self.headers.get("Range"):
