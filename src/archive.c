@@ -235,6 +235,35 @@ static bool is_special(struct archive_entry *entry)
 	       type != AE_IFLNK;
 }
 
+// Is the path what it seems to be: no empty part, no ".", no slash behind a file's name?
+static bool is_plain_path(const char *path, bool directory)
+{
+	for (const char *p = path; p; p = next_part(p))
+		if (is_part(p, ".") || (is_part(p, "") && (*p || !directory)))
+			return false;
+	return true;
+}
+
+// What an archive of plain content must not have. full: where the entry would go.
+static int check_plain(const char *archive, struct archive_entry *entry, const char *inside,
+		       const char *full, struct error *err)
+{
+	const char *type = type_of(entry);
+	bool directory = streq(type, "directory");
+	cleanup_free char *there = xstrndup(full, strlen(full) - str_ends(full, "/"));
+	struct stat st;
+
+	if (!directory && !streq(type, "file"))
+		return error_set(err, ERR_ARCHIVE, "%s: refusing the %s '%s': files only", archive,
+				 type, inside);
+	if (!is_plain_path(inside, directory))
+		return error_set(err, ERR_ARCHIVE, "%s: refusing the path '%s'", archive, inside);
+	if (lstat(there, &st) == 0 && !(directory && S_ISDIR(st.st_mode)))
+		return error_set(err, ERR_ARCHIVE, "%s: refusing '%s', which is there twice",
+				 archive, inside);
+	return 0;
+}
+
 // Set-id bits of foreign archives have no business on a host.
 static mode_t mode_for(const struct archive_extract *how, struct archive_entry *entry)
 {
@@ -279,6 +308,8 @@ static int place(const char *archive, const char *dir, const struct archive_extr
 		archive_entry_copy_hardlink(entry, target);
 	}
 	full = xasprintf("%s/%s", dir, inside);
+	if (how->plain && check_plain(archive, entry, inside, full, err) < 0)
+		return -1;
 	archive_entry_copy_pathname(entry, full);
 	archive_entry_set_perm(entry, mode_for(how, entry));
 	return 1;

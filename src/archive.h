@@ -44,6 +44,9 @@ struct archive_extract {
 	// A tree that this host only packs again, as root of another system: links may lead
 	// anywhere, devices are left out, the owner may read and write all of it.
 	bool foreign_root;
+	// Files and directories only, each path once: whoever reads the archive instead sees the
+	// same content.
+	bool plain;
 	archive_progress *progress;
 	void *progress_arg;
 };

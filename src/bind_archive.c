@@ -133,8 +133,9 @@ static bool push_progress(lua_State *L, struct lua_side *side)
 
 static int l_extract(lua_State *L)
 {
-	static const char *const keys[] = { "max_entries", "max_size", "strip",	       "owner",
-					    "progress",	   "sparse",   "foreign_root", NULL };
+	static const char *const keys[] = { "max_entries",  "max_size", "strip",
+					    "owner",	    "progress", "sparse",
+					    "foreign_root", "plain",	NULL };
 	const char *path = luaL_checkstring(L, 1), *dir = luaL_checkstring(L, 2);
 	struct archive_extract how = { 0 };
 	struct archive_result count = { 0 };
@@ -148,6 +149,7 @@ static int l_extract(lua_State *L)
 	how.owner = lu_opt_bool(L, 3, "owner", false);
 	how.sparse = lu_opt_bool(L, 3, "sparse", false);
 	how.foreign_root = lu_opt_bool(L, 3, "foreign_root", false);
+	how.plain = lu_opt_bool(L, 3, "plain", false);
 	how.progress = push_progress(L, &side) ? on_progress : NULL;
 	how.progress_arg = &side;
 	return result(L, archive_unpack(path, dir, &how, &count, &err), &side, &count, &err);

@@ -59,6 +59,34 @@ def add(name, data=b"x", **kw):
     assert.are.equal(first, make("/two"))
   end)
 
+  -- What one reader of the archive takes for another file than the next one does.
+  it("takes nothing ambiguous for plain content", function()
+    local plain = { plain = true }
+    local function refused(pattern, python)
+      local file = evil(python)
+      assert.are.equal(0, assert(process.run { "rm", "-rf", dir .. "/out" }).code)
+      assert(fs.mkdir(dir .. "/out"))
+      local ok, message, code = archive.extract(file, dir .. "/out", plain)
+      assert.are.same({ nil, "EARCHIVE" }, { ok, code })
+      assert.matches(pattern, message)
+    end
+    refused("'a', which is there twice", "add('a'); add('b'); add('a')")
+    refused("'a', which is there twice", "add('./a'); add('a')")
+    refused("'a', which is there twice", "add('a/b'); add('a')")
+    refused("'a/', which is there twice", "add('a'); add('a/', type=tarfile.DIRTYPE)")
+    refused("the path 'a//b'", "add('a//b')")
+    refused("the path 'a/./b'", "add('a/./b')")
+    refused("the path 'a/.'", "add('a/.')")
+    refused("the symlink 'l'", "add('l', type=tarfile.SYMTYPE, linkname='a')")
+    refused("the hardlink 'l'", "add('a'); add('l', type=tarfile.LNKTYPE, linkname='a')")
+    refused("the fifo 'p'", "add('p', type=tarfile.FIFOTYPE)")
+    local honest = evil(
+      "add('d/', type=tarfile.DIRTYPE); add('d/a'); add('d', type=tarfile.DIRTYPE)")
+    assert.are.equal(0, assert(process.run { "rm", "-rf", dir .. "/out" }).code)
+    assert(fs.mkdir(dir .. "/out"))
+    assert.are.equal(3, assert(archive.extract(honest, dir .. "/out", plain)).entries)
+  end)
+
   it("lists sorted members", function()
     assert(archive.create(dir .. "/x", dir .. "/in"))
     local members = assert(archive.list(dir .. "/x"))
