@@ -3,46 +3,70 @@
 -- images give equal bytes.
 local archive = require "flake.archive"
 local fs = require "flake.fs"
+local strict_json = require "flake.strict_json"
 
 local M = {}
 
 local NAME = "org.opencontainers.image.ref.name"
 
-local function decode(text, what)
-  local value = text and require("dkjson").decode(text)
-  if type(value) == "table" then return value end
-  return nil, what .. " is no JSON object", "EARCHIVE"
+-- Keys of an index and a manifest. podman would take them in any case.
+local KEYS = { "schemaVersion", "mediaType", "artifactType", "manifests", "config", "layers",
+  "subject", "annotations", "digest", "size", "urls", "data", "platform" }
+
+local function decode(text, what, keys)
+  local value, why = strict_json.decode(text, keys)
+  if value then return value end
+  return nil, ("%s %s"):format(what, why), "EARCHIVE"
 end
 
--- Content by digest. The digest becomes a path: nothing but hexadecimal digits.
-local function blob(read, descriptor)
+-- The digest becomes a path: nothing but hexadecimal digits.
+local function hex_of(descriptor)
   local digest = type(descriptor) == "table" and descriptor.digest
-  local hex = type(digest) == "string" and digest:match("^sha256:(%x+)$")
-  if not hex or #hex ~= 64 then return nil, "a digest in the image is none", "EARCHIVE" end
-  local text, message, code = read("blobs/sha256/" .. hex)
-  if not text then return nil, message, code end
-  local value
-  value, message, code = decode(text, "blob " .. hex)
-  return value, message or hex, code
+  local hex = type(digest) == "string" and digest:match("^sha256:([0-9a-f]+)$")
+  if hex and #hex == 64 then return hex end
+  return nil, "a digest in the image is none", "EARCHIVE"
+end
+
+-- JSON by digest. Returns it and its digest.
+local function blob(read, descriptor, keys)
+  local hex, message, code = hex_of(descriptor)
+  local text, value
+  if hex then text, message, code = read("blobs/sha256/" .. hex) end
+  if text then value, message, code = decode(text, "blob " .. hex, keys) end
+  if not value then return nil, message, code end
+  return value, hex
+end
+
+-- The blobs of an image as a set.
+local function blobs_of(manifest_hex, manifest, config_hex)
+  local found = { [manifest_hex] = true, [config_hex] = true }
+  for _, layer in ipairs(type(manifest.layers) == "table" and manifest.layers or {}) do
+    local hex, message, code = hex_of(layer)
+    if not hex then return nil, message, code end
+    found[hex] = true
+  end
+  return found
 end
 
 -- read(member) gives the content of a file of the layout.
 local function describe(read)
   local text, message, code = read("index.json")
   local index
-  if text then index, message, code = decode(text, "index.json") end
+  if text then index, message, code = decode(text, "index.json", KEYS) end
   if not index then return nil, message, code end
   local manifests = type(index.manifests) == "table" and index.manifests or {}
   if #manifests ~= 1 then
     return nil, ("holds %d images, not one"):format(#manifests), "EARCHIVE"
   end
-  local manifest, config, id
-  manifest, message, code = blob(read, manifests[1])
-  if not manifest then return nil, message, code end
+  local manifest, hex, config, id, blobs
+  manifest, hex, code = blob(read, manifests[1], KEYS)
+  if not manifest then return nil, hex, code end
   config, id, code = blob(read, manifest.config)
   if not config then return nil, id, code end
+  blobs, message, code = blobs_of(hex, manifest, id)
+  if not blobs then return nil, message, code end
   local notes = manifests[1].annotations
-  return { id = id, created = config.created, descriptor = manifests[1],
+  return { id = id, created = config.created, descriptor = manifests[1], blobs = blobs,
     reference = type(notes) == "table" and notes[NAME] or nil }
 end
 
@@ -83,14 +107,26 @@ function M.epoch(created)
   return ((days * 24 + tonumber(h)) * 60 + tonumber(min)) * 60 + tonumber(s)
 end
 
--- The image is to be loaded under that name.
-local function rename(dir, image, name)
+-- Whatever else the layout says goes: podman reads what is written here, and the blobs of the one
+-- image. Without a name it is loaded without one.
+local function settle(dir, image, name)
+  for _, entry in ipairs(fs.list(dir)) do
+    if entry ~= "blobs" then assert(fs.remove_tree(dir .. "/" .. entry)) end
+  end
+  for _, entry in ipairs(fs.list(dir .. "/blobs")) do
+    if entry ~= "sha256" then assert(fs.remove_tree(dir .. "/blobs/" .. entry)) end
+  end
+  for _, hex in ipairs(fs.list(dir .. "/blobs/sha256")) do
+    if not image.blobs[hex] then assert(fs.remove_tree(dir .. "/blobs/sha256/" .. hex)) end
+  end
   local from = image.descriptor
   local text = require("dkjson").encode({ schemaVersion = 2, manifests = { {
     mediaType = from.mediaType, digest = from.digest, size = from.size,
-    annotations = { [NAME] = name } } } },
+    annotations = name and { [NAME] = name } } } },
     { keyorder = { "schemaVersion", "manifests", "mediaType", "digest", "size", "annotations" } })
-  return fs.write(dir .. "/index.json", text)
+  local ok, message, code = fs.write(dir .. "/oci-layout", '{"imageLayoutVersion": "1.0.0"}')
+  if ok then ok, message, code = fs.write(dir .. "/index.json", text) end
+  return ok, message, code
 end
 
 local function even_modes(dir)
@@ -101,12 +137,12 @@ local function even_modes(dir)
   end
 end
 
---- Packs a layout as archive that loads as `name`: the same bytes for the same image.
--- progress as for archive.create. Returns what of_dir gives, or nil, message, code.
+--- Packs a layout as archive that loads as `name` (nil: without one): the same bytes for the same
+-- image. progress as for archive.create. Returns what of_dir gives, or nil, message, code.
 function M.pack(dir, target, name, progress)
   local image, message, code = M.of_dir(dir)
   local ok
-  if image then ok, message, code = rename(dir, image, name) end
+  if image then ok, message, code = settle(dir, image, name) end
   if not ok then return nil, message, code end
   even_modes(dir)
   ok, message, code = archive.create(target, dir, { mtime = 0, progress = progress })

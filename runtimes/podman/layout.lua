@@ -55,7 +55,7 @@ function M.unpack(file, dir)
   local ok, tag
   if is_oci then
     ok, message, code = fs.mkdir(dir)
-    if ok then ok, message, code = archive.extract(file, dir) end
+    if ok then ok, message, code = archive.extract(file, dir, { plain = true }) end
   elseif is_oci == false then
     tag = first_tag(file)
     ok, message, code = convert(file, dir)
