@@ -59,13 +59,13 @@ DOC := doc doc_emit doc_json utf8
 FLAKE := $(DOC) flake flake_schema flake_vm size paths state instance composed
 PLAN := plan hooks bytes relay share engines channel terminal
 PROCESS := $(patsubst src/%.c,%,$(wildcard src/process*.c))
-FS := $(patsubst src/%.c,%,$(wildcard src/fs*.c))
+FS := $(patsubst src/%.c,%,$(wildcard src/fs*.c src/tree*.c))
 HTTP := http http_download http_address
 ARCHIVE := $(patsubst src/%.c,%,$(wildcard src/archive*.c))
 BIND_PROCESS := $(patsubst src/%.c,%,$(wildcard src/bind_proc*.c))
 BIND_YAML := bind_yaml bind_yaml_dump
 BIND_PILOT := bind_pilot bind_plan bind_state bind_vm
-BIND_FS := $(patsubst src/%.c,%,$(wildcard src/bind_fs*.c))
+BIND_FS := $(patsubst src/%.c,%,$(wildcard src/bind_fs*.c)) bind_tree
 PILOTS := podman firecracker
 # An engine may have more files than the one of its name.
 ENGINES := $(filter-out %_main,$(patsubst pilots/%.c,%,$(wildcard $(PILOTS:%=pilots/%*.c))))
@@ -176,7 +176,7 @@ $(B)/flake/pilot.so: $(call objs,$(BASE) lua_util $(FLAKE) $(PROCESS) $(FS) $(BI
 $(B)/flake/pilot.so: SO_LIBS = $(YAML_LIBS)
 $(B)/flake/http.so: $(call objs,$(BASE) lua_util $(HTTP) bind_http)
 $(B)/flake/http.so: SO_LIBS = $(CURL_LIBS) $(CRYPTO_LIBS)
-$(B)/flake/archive.so: $(call objs,$(BASE) lua_util $(ARCHIVE) bind_archive)
+$(B)/flake/archive.so: $(call objs,$(BASE) lua_util $(FS) $(ARCHIVE) bind_archive)
 $(B)/flake/archive.so: SO_LIBS = $(ARCHIVE_LIBS)
 $(B)/flake/digest.so: $(call objs,$(BASE) lua_util digest bind_digest)
 $(B)/flake/digest.so: SO_LIBS = $(CRYPTO_LIBS)

@@ -255,5 +255,6 @@ int luaopen_flake_fs(lua_State *L)
 	add_class(L, TEMP, temp);
 	luaL_newlib(L, functions);
 	bind_fs_query_register(L);
+	bind_tree_register(L);
 	return 1;
 }

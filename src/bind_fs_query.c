@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // flake.fs: what asks about files, users and terminals. Reference: doc/api/fs.md
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <pwd.h>
 #include <sys/ioctl.h>
@@ -95,10 +96,8 @@ static void set_int(lua_State *L, const char *key, lua_Integer value)
 	lua_setfield(L, -2, key);
 }
 
-static int push_stat(lua_State *L, int rc, const struct stat *st, const char *path)
+void bind_fs_push_stat(lua_State *L, const struct stat *st)
 {
-	if (rc < 0)
-		return bind_fs_result(L, -1, "stat", path);
 	lua_createtable(L, 0, 8);
 	lua_pushstring(L, type_name(st->st_mode));
 	lua_setfield(L, -2, "type");
@@ -110,6 +109,13 @@ static int push_stat(lua_State *L, int rc, const struct stat *st, const char *pa
 	set_int(L, "ino", (lua_Integer)st->st_ino);
 	lua_pushnumber(L, (lua_Number)st->st_mtim.tv_sec + (lua_Number)st->st_mtim.tv_nsec / 1e9);
 	lua_setfield(L, -2, "mtime");
+}
+
+static int push_stat(lua_State *L, int rc, const struct stat *st, const char *path)
+{
+	if (rc < 0)
+		return bind_fs_result(L, -1, "stat", path);
+	bind_fs_push_stat(L, st);
 	return 1;
 }
 
@@ -155,22 +161,28 @@ static int not_dots(const struct dirent *e)
 	return !streq(e->d_name, ".") && !streq(e->d_name, "..");
 }
 
-static int l_list(lua_State *L)
+int bind_fs_push_names(lua_State *L, int dirfd, const char *path, const char *shown)
 {
-	const char *path = luaL_checkstring(L, 1);
 	void **box = lu_box(L, free_entries);
 	struct entries *entries;
 
 	*box = entries = xcalloc(1, sizeof(*entries));
-	entries->n = scandir(path, &entries->v, not_dots, by_name);
+	entries->n = scandirat(dirfd, path, &entries->v, not_dots, by_name);
 	if (entries->n < 0)
-		return bind_fs_result(L, -1, "read directory", path);
+		return bind_fs_result(L, -1, "read directory", shown);
 	lua_createtable(L, entries->n, 0);
 	for (int i = 0; i < entries->n; i++) {
 		lua_pushstring(L, entries->v[i]->d_name);
 		lua_rawseti(L, -2, i + 1);
 	}
 	return 1;
+}
+
+static int l_list(lua_State *L)
+{
+	const char *path = luaL_checkstring(L, 1);
+
+	return bind_fs_push_names(L, AT_FDCWD, path, path);
 }
 
 static int l_trusted(lua_State *L)

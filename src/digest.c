@@ -58,7 +58,7 @@ int digest_file(const char *path, const char *algorithm, uint64_t size,
 		char out[DIGEST_SHA256_TEXT], struct error *err)
 {
 	EVP_MD_CTX *md __attribute__((cleanup(free_context))) = EVP_MD_CTX_new();
-	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	const EVP_MD *kind = streq(algorithm, "md5") ? EVP_md5() : EVP_sha256();
 	unsigned char sum[EVP_MAX_MD_SIZE];
 	unsigned int n = 0;

@@ -95,6 +95,8 @@ const char *error_name(int code)
 		return "ETIMEDOUT";
 	case ERR_LIMIT:
 		return "ELIMIT";
+	case ERR_FILE:
+		return "EFILE";
 	default:
 		name = errno_name(code);
 		return name ? name : "EUNKNOWN";

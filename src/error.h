@@ -10,6 +10,7 @@ enum {
 	ERR_FLAKE,
 	ERR_TIMEOUT,
 	ERR_LIMIT,
+	ERR_FILE, // no regular file, where one is needed
 };
 
 // Zero-initialise. `code` is an errno or one of ERR_*; `message` is owned by the struct.

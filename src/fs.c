@@ -7,14 +7,30 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "tree_remove.h"
 #include "util.h"
+
+// What strangers may have put there, a FIFO or a terminal, must not make us wait.
+static int open_file(const char *path, struct error *err)
+{
+	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return error_set(err, errno, "cannot read %s", path);
+	if (S_ISDIR(st.st_mode))
+		return error_set(err, EISDIR, "cannot read %s", path);
+	if (!S_ISREG(st.st_mode))
+		return error_set(err, ERR_FILE, "cannot read %s: it is no regular file", path);
+	return steal_fd(&fd);
+}
 
 int fs_read(const char *path, size_t limit, char **out, size_t *len, struct error *err)
 {
-	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	cleanup_fd int fd = open_file(path, err);
 
 	if (fd < 0)
-		return error_set(err, errno, "cannot read %s", path);
+		return -1;
 	return read_fd_all(fd, limit, out, len, err) < 0 ? error_wrap(err, "%s", path) : 0;
 }
 
@@ -67,32 +83,18 @@ int fs_write(const char *path, const char *data, size_t len, mode_t mode, bool e
 	return publish(temp, path, exclusive, err);
 }
 
-static int copy_bytes(int from, int to)
-{
-	char buf[64 * 1024];
-	ssize_t n;
-
-	while ((n = read(from, buf, sizeof(buf))) != 0) {
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 || write_fd_all(to, buf, (size_t)n) < 0)
-			return -1;
-	}
-	return 0;
-}
-
 int fs_copy(const char *from, const char *to, mode_t mode, struct error *err)
 {
 	cleanup_free char *temp = xasprintf("%s.tmp.XXXXXX", to);
-	cleanup_fd int in = open(from, O_RDONLY | O_CLOEXEC | O_NOCTTY), out = -1;
+	cleanup_fd int in = open_file(from, err), out = -1;
 	int code;
 
 	if (in < 0)
-		return error_set(err, errno, "cannot read %s", from);
+		return -1;
 	out = mkostemp(temp, O_CLOEXEC);
 	if (out < 0)
 		return error_set(err, errno, "cannot write %s", to);
-	if (copy_bytes(in, out) < 0 || fchmod(out, mode) < 0 || fsync(out) < 0) {
+	if (copy_fd_all(in, out) < 0 || fchmod(out, mode) < 0 || fsync(out) < 0) {
 		code = errno;
 		unlink(temp);
 		return error_set(err, code, "cannot copy %s to %s", from, to);
@@ -187,39 +189,9 @@ int fs_mkdir_p(const char *path, mode_t mode, struct error *err)
 	return 0;
 }
 
-// Removes the entry name below dirfd; depth bounds the recursion and so the open descriptors.
-static int remove_at(int dirfd, const char *name, int depth, struct error *err)
-{
-	cleanup_dir DIR *dir = NULL;
-	const struct dirent *e;
-	int fd;
-
-	if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT)
-		return 0;
-	if (errno != EISDIR && errno != EPERM)
-		return error_set(err, errno, "cannot remove %s", name);
-	fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 || depth == 0 || !(dir = fdopendir(fd))) {
-		int code = depth == 0 ? ELOOP : errno;
-
-		if (fd >= 0)
-			close(fd);
-		return error_set(err, code, "cannot remove %s", name);
-	}
-	while ((e = readdir(dir))) {
-		if (streq(e->d_name, ".") || streq(e->d_name, ".."))
-			continue;
-		if (remove_at(fd, e->d_name, depth - 1, err) < 0)
-			return error_wrap(err, "%s", name);
-	}
-	if (unlinkat(dirfd, name, AT_REMOVEDIR) < 0)
-		return error_set(err, errno, "cannot remove %s", name);
-	return 0;
-}
-
 int fs_remove_tree(const char *path, struct error *err)
 {
-	return remove_at(AT_FDCWD, path, 512, err);
+	return tree_remove_at(AT_FDCWD, path, err);
 }
 
 static int check_component(const char *path, struct error *err)

@@ -126,6 +126,20 @@ int write_fd_all(int fd, const char *data, size_t len)
 	return 0;
 }
 
+int copy_fd_all(int from, int to)
+{
+	char buf[64 * 1024];
+	ssize_t n;
+
+	while ((n = read(from, buf, sizeof(buf))) != 0) {
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 || write_fd_all(to, buf, (size_t)n) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 uint64_t text_hash(const char *text)
 {
 	uint64_t hash = UINT64_C(0xcbf29ce484222325);

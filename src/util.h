@@ -89,6 +89,9 @@ int read_fd_all(int fd, size_t limit, char **out, size_t *len, struct error *err
 // Writes everything; returns 0, or -1 with errno set.
 int write_fd_all(int fd, const char *data, size_t len);
 
+// Copies all that is left to read; likewise.
+int copy_fd_all(int from, int to);
+
 // FNV-1a, 64 bit (Fowler, Noll, Vo): tells texts apart; no defence against who wants two to
 // collide.
 uint64_t text_hash(const char *text);
