@@ -45,14 +45,13 @@ static bool is_zero(const char *data, size_t len)
 	return len == 0 || (data[0] == 0 && memcmp(data, data + 1, len - 1) == 0);
 }
 
-// Blocks of zeros are left out: the file was empty.
-static int put(int fd, const char *data, size_t len, uint64_t at)
+int archive_put(int fd, const char *data, size_t len, uint64_t at, bool sparse)
 {
 	for (size_t done = 0; done < len;) {
-		size_t n = len - done < HOLE ? len - done : HOLE;
+		size_t n = !sparse || len - done < HOLE ? len - done : HOLE;
 		ssize_t got = (ssize_t)n;
 
-		if (!is_zero(data + done, n))
+		if (!sparse || !is_zero(data + done, n))
 			got = pwrite(fd, data + done, n, (off_t)(at + done));
 		if (got < 0 && errno != EINTR)
 			return -1;
@@ -72,7 +71,7 @@ static int copy(struct archive *a, int out, const char *from, uint64_t max, uint
 		if (*size + (uint64_t)n > max)
 			return error_set(err, ERR_LIMIT, "%s: more than %llu bytes of content",
 					 from, (unsigned long long)max);
-		if (put(out, buf, (size_t)n, *size) < 0)
+		if (archive_put(out, buf, (size_t)n, *size, true) < 0)
 			return error_set(err, errno, "cannot write what %s holds", from);
 		*size += (uint64_t)n;
 	}
@@ -109,7 +108,7 @@ static int decompress(struct source *s, const char *from, int out, uint64_t max,
 int archive_decompress(const char *from, const char *to, const struct archive_slice *slice,
 		       uint64_t *size, struct error *err)
 {
-	cleanup_fd int in = open(from, O_RDONLY | O_CLOEXEC | O_NOCTTY), out = -1;
+	cleanup_fd int in = open(from, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK), out = -1;
 	cleanup_free struct source *s = xcalloc(1, sizeof(*s));
 	int rc;
 

@@ -20,4 +20,17 @@ int archive_next(struct archive *a, const char *path, const struct archive_limit
 // libarchive's own message as error; returns -1.
 int archive_fail(struct archive *a, const char *path, struct error *err);
 
+// ERR_LIMIT if the content has more bytes than it may.
+int archive_check_size(const char *path, uint64_t size, const struct archive_limits *limits,
+		       struct error *err);
+
+const char *archive_type_of(struct archive_entry *entry); // as in struct archive_member
+
 bool archive_has_dotdot(const char *path);
+
+// The path without empty and "." parts and without its first parts; "" if nothing is left. Caller
+// frees.
+char *archive_plain(const char *path, unsigned int strip);
+
+// Writes to a new file; sparse: blocks of zeros are left out. Returns 0, or -1 with errno.
+int archive_put(int fd, const char *data, size_t len, uint64_t at, bool sparse);
