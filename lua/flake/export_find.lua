@@ -3,6 +3,7 @@
 -- The image is not trusted: names are matched, contents are data.
 local desktop_entry = require "flake.desktop_entry"
 local image_files = require "flake.image_files"
+local is_relative = require("flake.names").relative
 local base = require("flake.text").base
 
 local M = {}
@@ -28,11 +29,11 @@ local function is_plain(name)
   return name:match("^[%w_][%w._+@-]*$") ~= nil
 end
 
--- Collects files; the first of a path wins.
+-- Collects files; the first of a path wins. Names of the image are in the paths.
 local function collector()
   local found = { bytes = 0 }
   function found.add(path, data)
-    if found[path] then return end
+    if found[path] or not is_relative(path) then return end
     found[path], found.bytes = true, found.bytes + #data
     table.insert(found, { path = path, data = data })
   end

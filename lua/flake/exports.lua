@@ -3,6 +3,7 @@
 -- NAME.d/exports.list: "DIGEST PATH" a line. A file is replaced or removed only if it is as we
 -- wrote it. The list is written before the files, so a crash leaves none that nobody owns.
 local fs = require "flake.fs"
+local names = require "flake.names"
 
 local M = {}
 
@@ -27,7 +28,7 @@ local function digest(text)
 end
 
 local function is_ours(path)
-  return PLACES[path:match("^[^/]+")] ~= nil and not ("/" .. path .. "/"):find("/%.%.?/")
+  return names.relative(path) ~= nil and PLACES[path:match("^[^/]+")] ~= nil
 end
 
 local function list_file(dir, name)
@@ -125,13 +126,13 @@ end
 
 -- Temporary files that a killed registration left beside what is owned.
 local function sweep(owned, base)
-  local names = {}
+  local known_in = {}
   for path in pairs(owned) do
     local dir, name = (base .. "/" .. path):match("^(.*)/([^/]*)$")
-    names[dir] = names[dir] or {}
-    names[dir][name] = true
+    known_in[dir] = known_in[dir] or {}
+    known_in[dir][name] = true
   end
-  for dir, known in pairs(names) do
+  for dir, known in pairs(known_in) do
     for _, entry in ipairs(fs.list(dir) or {}) do
       local name = entry:match("^(.*)%.tmp%.%w+$")
       if name and known[name] then fs.unlink(dir .. "/" .. entry) end

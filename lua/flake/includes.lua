@@ -66,18 +66,54 @@ function M.add_keys(opts, include)
   if #opts.include_path > 0 then include.path = yaml.list(opts.include_path) end
 end
 
--- Copies a file, link or directory with all in it.
-local function copy(from, to)
-  local st, message, code = fs.lstat(from)
+-- Copies a file, link or directory with all in it from one tree to another.
+local function copy(source, from, target, to)
+  local st, message, code = source:lstat(from)
   if not st then return nil, message, code end
-  if st.type == "file" then return fs.copy(from, to, { mode = st.mode }) end
-  if st.type == "symlink" then return fs.symlink(fs.readlink(from), to) end
+  if st.type == "file" then return source:copy_to(from, target, to, { mode = st.mode }) end
+  if st.type == "symlink" then
+    local link, why, name = source:readlink(from)
+    if not link then return nil, why, name end
+    return target:symlink(link, to)
+  end
   if st.type ~= "directory" then return true end
   local ok
-  ok, message, code = fs.mkdir(to, st.mode | 448)
-  for _, name in ipairs(ok and fs.list(from) or {}) do
-    if ok then ok, message, code = copy(from .. "/" .. name, to .. "/" .. name) end
+  ok, message, code = target:mkdir(to, st.mode | 448)
+  for _, name in ipairs(ok and source:list(from) or {}) do
+    if ok then ok, message, code = copy(source, from .. "/" .. name, target, to .. "/" .. name) end
   end
+  return ok, message, code
+end
+
+-- The same for a path of the host: what lies below it may be another user's, who changes it
+-- meanwhile.
+local function copy_from_host(path, target, to)
+  local real, message, code = fs.realpath(path)
+  local dir, name = (real or ""):match("^(.*/)([^/]+)$")
+  if not dir then return nil, message or path .. " cannot be included", code or "EUSAGE" end
+  local source <close>, why, reason = fs.tree(dir)
+  if not source then return nil, why, reason end
+  local ok
+  ok, message, code = copy(source, name, target, to)
+  return ok, message and ("%s: %s"):format(real, message), code
+end
+
+-- The directories above a path, from the root.
+local function parents_of(path)
+  local parents = {}
+  for at in path:gmatch("()/") do
+    if at > 1 then table.insert(parents, path:sub(2, at - 1)) end
+  end
+  return parents
+end
+
+local function fill(path, parents, dir)
+  local ok, message, code = fs.mkdir_p(dir)
+  if not ok then return nil, message, code end
+  local target <close>, why, reason = fs.tree(dir)
+  if not target then return nil, why, reason end
+  ok, message, code = target:mkdir_p(parents[#parents] or "")
+  if ok then ok, message, code = copy_from_host(path, target, path) end
   return ok, message, code
 end
 
@@ -85,15 +121,8 @@ end
 -- files.
 -- Returns true, or nil, message, code.
 function M.pack(path, target, dir)
-  local tree, raw = dir .. "/tree", dir .. "/tree.tar"
-  local parents = {}
-  for at in path:gmatch("()/") do
-    if at > 1 then table.insert(parents, path:sub(2, at - 1)) end
-  end
-  local real, message, code = fs.realpath(path)
-  local ok
-  if real then ok, message, code = fs.mkdir_p(tree .. "/" .. (parents[#parents] or "")) end
-  if ok then ok, message, code = copy(real, tree .. path) end
+  local tree, raw, parents = dir .. "/tree", dir .. "/tree.tar", parents_of(path)
+  local ok, message, code = fill(path, parents, tree)
   if ok then ok, message, code = archive.create(raw, tree) end
   -- The directories above it are the image's, with their modes.
   if ok then ok, message, code = archive.to_tar(raw, target, parents) end

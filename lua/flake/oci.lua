@@ -72,8 +72,10 @@ end
 
 --- What a layout in a directory holds: {id=, reference=, created=}, or nil, message, code.
 function M.of_dir(dir)
+  local tree <close>, why, reason = fs.tree(dir)
+  if not tree then return nil, why, reason end
   local image, message, code = describe(function(member)
-    return fs.read(("%s/%s"):format(dir, member), { limit = 1 << 24 })
+    return tree:read(member, { limit = 1 << 24 })
   end)
   return image, message and ("%s: %s"):format(dir, message), code
 end
@@ -107,44 +109,52 @@ function M.epoch(created)
   return ((days * 24 + tonumber(h)) * 60 + tonumber(min)) * 60 + tonumber(s)
 end
 
--- Whatever else the layout says goes: podman reads what is written here, and the blobs of the one
--- image. Without a name it is loaded without one.
-local function settle(dir, image, name)
-  for _, entry in ipairs(fs.list(dir)) do
-    if entry ~= "blobs" then assert(fs.remove_tree(dir .. "/" .. entry)) end
+-- Whatever else is there goes.
+local function keep_only(tree, path, wanted)
+  for _, name in ipairs(tree:list(path) or {}) do
+    if not wanted[name] then assert(tree:remove(path == "" and name or path .. "/" .. name)) end
   end
-  for _, entry in ipairs(fs.list(dir .. "/blobs")) do
-    if entry ~= "sha256" then assert(fs.remove_tree(dir .. "/blobs/" .. entry)) end
-  end
-  for _, hex in ipairs(fs.list(dir .. "/blobs/sha256")) do
-    if not image.blobs[hex] then assert(fs.remove_tree(dir .. "/blobs/sha256/" .. hex)) end
-  end
+end
+
+-- podman reads what is written here, and the blobs of the one image. Without a name it is loaded
+-- without one.
+local function settle(tree, image, name)
+  keep_only(tree, "", { blobs = true })
+  keep_only(tree, "blobs", { sha256 = true })
+  keep_only(tree, "blobs/sha256", image.blobs)
   local from = image.descriptor
   local text = require("dkjson").encode({ schemaVersion = 2, manifests = { {
     mediaType = from.mediaType, digest = from.digest, size = from.size,
     annotations = name and { [NAME] = name } } } },
     { keyorder = { "schemaVersion", "manifests", "mediaType", "digest", "size", "annotations" } })
-  local ok, message, code = fs.write(dir .. "/oci-layout", '{"imageLayoutVersion": "1.0.0"}')
-  if ok then ok, message, code = fs.write(dir .. "/index.json", text) end
+  local ok, message, code = tree:write("oci-layout", '{"imageLayoutVersion": "1.0.0"}')
+  if ok then ok, message, code = tree:write("index.json", text) end
   return ok, message, code
 end
 
-local function even_modes(dir)
-  assert(fs.chmod(dir, 493))
-  for _, name in ipairs(fs.list(dir) or {}) do
-    local path = ("%s/%s"):format(dir, name)
-    if fs.lstat(path).type == "directory" then even_modes(path) else assert(fs.chmod(path, 420)) end
+local function even_modes(tree, path)
+  local st, message, code = tree:lstat(path)
+  local ok
+  if st then ok, message, code = tree:chmod(path, st.type == "directory" and 493 or 420) end
+  if not ok then return nil, message, code end
+  for _, name in ipairs(st.type == "directory" and tree:list(path) or {}) do
+    ok, message, code = even_modes(tree, path == "" and name or path .. "/" .. name)
+    if not ok then return nil, message, code end
   end
+  return true
 end
 
 --- Packs a layout as archive that loads as `name` (nil: without one): the same bytes for the same
 -- image. progress as for archive.create. Returns what of_dir gives, or nil, message, code.
 function M.pack(dir, target, name, progress)
   local image, message, code = M.of_dir(dir)
+  if not image then return nil, message, code end
+  local tree <close>, why, reason = fs.tree(dir)
+  if not tree then return nil, why, reason end
   local ok
-  if image then ok, message, code = settle(dir, image, name) end
-  if not ok then return nil, message, code end
-  even_modes(dir)
+  ok, message, code = settle(tree, image, name)
+  if ok then ok, message, code = even_modes(tree, "") end
+  if not ok then return nil, ("%s: %s"):format(dir, message), code end
   ok, message, code = archive.create(target, dir, { mtime = 0, progress = progress })
   return ok and image, message, code
 end

@@ -62,24 +62,29 @@ local function make_rootfs(opts, job)
   return ok, message, code
 end
 
--- Where the kernel's modules are; nil, and why in words for a warning, if nowhere.
-local function module_index(opts, names, version)
-  local dir = opts.modules or version and modules.find(names, version, registry.prefix({}))
-  if dir and fs.stat(dir) then return modules.index(dir) end
-  return nil, opts.modules and ("there is no directory %s"):format(opts.modules)
-    or "its modules are nowhere: taking for granted that its drivers are built in"
+-- The kernel's modules as tree; nil: they are nowhere; nil, message, code: not where they must be.
+local function module_tree(opts, names, version)
+  if opts.modules then
+    local found = fs.tree(opts.modules)
+    if found then return found end
+    return nil, ("there is no directory %s"):format(opts.modules), "ENOENT"
+  end
+  return version and modules.find(names, version, registry.prefix({}))
 end
 
 local function make_initrd(opts, job, path)
   local names = kernel.names(path)
   local version = kernel.version(names) or opts.modules and opts.modules:match("([^/]+)/*$")
-  local index, why = module_index(opts, names, version)
-  if not index and opts.modules then return nil, why, "ENOENT" end
-  if not index then
-    job.note(("kernel %s: %s"):format(path, why))
+  local found <close>, message, code = module_tree(opts, names, version)
+  if not found and message then return nil, message, code end
+  if not found then
+    job.note(("kernel %s: its modules are nowhere: taking for granted that its drivers are "
+      .. "built in"):format(path))
     return true
   end
-  index.sealed = kernel.wants_signatures(names, version, index.dir)
+  local index, why, reason = modules.index(found)
+  if not index then return nil, why, reason end
+  index.sealed = kernel.wants_signatures(names, version, found)
   local wanted, missing = modules.wanted(index)
   if #missing > 0 then
     job.note(("kernel %s has no driver %s"):format(path, table.concat(missing, ", ")))

@@ -49,19 +49,20 @@ function M.version(names)
   return version
 end
 
---- May the kernel refuse modules that are not signed? That stands in its configuration, which is
--- beside it or beside its modules, in `dir`.
-function M.wants_signatures(names, version, dir)
-  local files = {}
-  for i, name in ipairs(names) do
-    files[i] = ("%s/config-%s"):format(name:match("^(.*)/"), version)
+-- The configuration of a kernel: beside it, or in the tree of its modules.
+local function configuration(names, version, modules)
+  for _, name in ipairs(names) do
+    local text = fs.read(("%s/config-%s"):format(name:match("^(.*)/"), version))
+    if text then return text end
   end
-  if dir then table.insert(files, dir .. "/config") end
-  for _, file in ipairs(files) do
-    local text = fs.read(file)
-    if text then return ("\n" .. text):find("\nCONFIG_MODULE_SIG_FORCE=y", 1, true) ~= nil end
-  end
-  return true
+  return modules and modules:read("config")
+end
+
+--- May the kernel refuse modules that are not signed? Its configuration says that; without one it
+-- may. modules: their tree, or nil.
+function M.wants_signatures(names, version, modules)
+  local text = configuration(names, version, modules)
+  return not text or ("\n" .. text):find("\nCONFIG_MODULE_SIG_FORCE=y", 1, true) ~= nil
 end
 
 local function magic_of(path)

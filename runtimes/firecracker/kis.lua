@@ -52,13 +52,25 @@ local function names_of(path, uri)
   return names
 end
 
+-- Gives the files our names instead of theirs. Returns their paths by kind, or nil, message, code.
+local function rename_all(dir, files)
+  local tree <close>, message, code = fs.tree(dir)
+  local ok, paths = nil, {}
+  if tree then ok, message, code = tree:mkdir("named") end
+  for kind, name in pairs(files) do
+    if ok then ok, message, code = tree:rename("files/" .. name, "named/" .. kind) end
+    paths[kind] = ("%s/named/%s"):format(dir, kind)
+  end
+  return ok and paths, message, code
+end
+
 -- Checks one record. The name in it may be that of the file as it was in the archive.
-local function verify(dir, files, algorithm, rootfs, uri)
-  local text, message, code = fs.read(("%s/%s"):format(dir, files[algorithm]), { limit = 65536 })
+local function verify(paths, files, algorithm, rootfs, uri)
+  local text, message, code = fs.read(paths[algorithm], { limit = 65536 })
   if not text then return nil, message, code end
   local record = checksum.parse(text, algorithm)
   if not record then return refuse(uri, "its record '%s' is none", files[algorithm]) end
-  local file = record.file == files.rootfs and dir .. "/" .. files.rootfs or rootfs
+  local file = record.file == files.rootfs and paths.rootfs or rootfs
   local ok
   ok, message, code = checksum.verify(file, record, algorithm)
   if ok then return true end
@@ -66,25 +78,25 @@ local function verify(dir, files, algorithm, rootfs, uri)
 end
 
 -- The files go to their names in `target`; the record of the checksum, too.
-local function place(dir, files, target, uri)
+local function place(paths, files, target, uri)
   local rootfs = target .. "/rootfs"
   local ok, message, code = true, nil, nil
-  if e2fs.is_ext(dir .. "/" .. files.rootfs) then
-    rootfs = dir .. "/" .. files.rootfs
+  if e2fs.is_ext(paths.rootfs) then
+    rootfs = paths.rootfs
   else
-    ok, message, code = archive.decompress(dir .. "/" .. files.rootfs, rootfs)
+    ok, message, code = archive.decompress(paths.rootfs, rootfs)
   end
   for _, algorithm in ipairs { "sha256", "md5" } do
     if ok and files[algorithm] then
-      ok, message, code = verify(dir, files, algorithm, rootfs, uri)
+      ok, message, code = verify(paths, files, algorithm, rootfs, uri)
     end
   end
   if not ok then return nil, message, code end
-  if rootfs ~= target .. "/rootfs" then assert(fs.rename(rootfs, target .. "/rootfs")) end
-  for from, to in pairs { initrd = "initrd", [files.sha256 and "sha256" or "md5"] = "checksum" } do
-    if files[from] then assert(fs.rename(dir .. "/" .. files[from], target .. "/" .. to)) end
-  end
-  return kernel.install(dir .. "/" .. files.kernel, target .. "/kernel")
+  if rootfs == paths.rootfs then assert(fs.rename(rootfs, target .. "/rootfs")) end
+  if paths.initrd then assert(fs.rename(paths.initrd, target .. "/initrd")) end
+  local record = paths.sha256 or paths.md5
+  if record then assert(fs.rename(record, target .. "/checksum")) end
+  return kernel.install(paths.kernel, target .. "/kernel")
 end
 
 --- Unpacks a kis archive as the files of an image. path: of the archive; uri: its name for people;
@@ -96,13 +108,18 @@ function M.unpack(path, uri, dir, target, note)
   local files, why = M.classify(names)
   if not files then return refuse(uri, "%s", why) end
   local ok
-  ok, message, code = archive.extract(path, dir,
+  ok, message, code = fs.mkdir(dir .. "/files")
+  if not ok then return nil, message, code end
+  ok, message, code = archive.extract(path, dir .. "/files",
     { max_entries = LIMITS.max_entries, max_size = LIMITS.max_size, sparse = true })
   if not ok then return nil, message, code end
   if not files.sha256 and not files.md5 then
     note(("%s has no record of its checksum"):format(uri))
   end
-  return place(dir, files, target, uri)
+  local paths
+  paths, message, code = rename_all(dir, files)
+  if not paths then return nil, message, code end
+  return place(paths, files, target, uri)
 end
 
 return M

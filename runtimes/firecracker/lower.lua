@@ -27,24 +27,32 @@ local function target_of(image, files, path)
   return normal((path:match("^(.*)/") or "") .. "/" .. target)
 end
 
--- Moves a directory's content to another place below upper, over what is there.
-local function merge(from, to)
-  local there, st = fs.lstat(to), fs.lstat(from)
+-- Moves a directory's content to another place in the tree, over what is there.
+local function merge(upper, from, to)
+  local there, st = upper:lstat(to), upper:lstat(from)
   if not there then
-    local ok, message, code = fs.mkdir_p((to:match("^(.*)/")))
+    local ok, message, code = upper:mkdir_p(to:match("^(.*)/") or "")
     if not ok then return nil, message, code end
-    return fs.rename(from, to)
+    return upper:rename(from, to)
   end
   if there.type ~= "directory" or st.type ~= "directory" then
-    local ok, message, code = fs.remove_tree(to)
+    local ok, message, code = upper:remove(to)
     if not ok then return nil, message, code end
-    return fs.rename(from, to)
+    return upper:rename(from, to)
   end
-  for _, name in ipairs(fs.list(from) or {}) do
-    local ok, message, code = merge(from .. "/" .. name, to .. "/" .. name)
+  for _, name in ipairs(upper:list(from) or {}) do
+    local ok, message, code = merge(upper, from .. "/" .. name, to .. "/" .. name)
     if not ok then return nil, message, code end
   end
-  return fs.rmdir(from)
+  return upper:rmdir(from)
+end
+
+-- The first link of the included files on the way to a path; nil: there is none.
+local function link_on_way(upper, path)
+  for at in path:gmatch("()/") do
+    local st = upper:lstat(path:sub(1, at - 1))
+    if st and st.type == "symlink" then return path:sub(1, at - 1) end
+  end
 end
 
 -- The entries of what has moved.
@@ -63,11 +71,11 @@ local function rename_entries(entries, from, to)
   end
 end
 
--- Directories below upper, parents first, as paths from the root.
+-- Directories of the tree, parents first, as paths from the root.
 local function directories(upper, below, list)
-  for _, name in ipairs(fs.list(upper .. "/" .. below) or {}) do
+  for _, name in ipairs(upper:list(below) or {}) do
     local path = below == "" and name or below .. "/" .. name
-    local st = fs.lstat(upper .. "/" .. path)
+    local st = upper:lstat(path)
     if st and st.type == "directory" then
       table.insert(list, path)
       directories(upper, path, list)
@@ -92,19 +100,26 @@ local function follow_links(image, files, upper, entries, prefix)
     if not target or target == "" or target == path then
       return nil, ("the image's link /%s is in the way of included files"):format(path), "EIMAGE"
     end
-    local ok, message, code = merge(upper .. "/" .. path, upper .. "/" .. target)
+    local link = link_on_way(upper, target)
+    if link then
+      return nil, ("included files behind the image's link /%s would go through the included link "
+        .. "/%s"):format(path, link), "EIMAGE"
+    end
+    local ok, message, code = merge(upper, path, target)
     if not ok then return nil, message, code end
     rename_entries(entries, prefix .. path, prefix .. target)
   end
   return nil, "too many links of the image are in the way of included files", "EIMAGE"
 end
 
---- Makes the tree upper fit over an image. entries: as of tree.unpack, with that prefix.
--- Returns true, or nil, message, code.
-function M.fit(image, upper, entries, prefix)
+--- Makes the tree in the directory dir fit over an image. entries: as of tree.unpack, with that
+-- prefix. Returns true, or nil, message, code.
+function M.fit(image, dir, entries, prefix)
   if not image or not e2fs.is_ext(image) then return true end
   local files, message, code = e2fs.walk(image)
   if not files then return nil, message, code end
+  local upper <close>, why, name = fs.tree(dir)
+  if not upper then return nil, why, name end
   local ok
   ok, message, code = follow_links(image, files, upper, entries, prefix)
   if not ok then return nil, message, code end

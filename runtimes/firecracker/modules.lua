@@ -1,7 +1,10 @@
 -- SPDX-License-Identifier: MIT
--- Kernel modules of a guest: which of its drivers are modules, and an initrd that has them.
+-- Kernel modules of a guest: which of its drivers are modules, and an initrd that has them. They
+-- may be a stranger's: all of them is read and written in trees.
 local archive = require "flake.archive"
 local fs = require "flake.fs"
+local names_of = require "flake.names"
+local printable = require("flake.output").printable
 local base = require("flake.text").base
 
 local M = {}
@@ -12,35 +15,42 @@ local NEEDED = { "virtio_mmio", "virtio_blk", "ext4", "overlay", "virtio_console
 -- Taken where they are; the rest of them is no loss. ext4 wants crc32c when it is loaded.
 local WELCOME = { "crc32c_generic", "crc32c_intel", "libcrc32c", "virtio_rng", "af_packet" }
 
+local MODULE_MAX = 256 << 20
+
 local function name_of(path)
   return (base(path):gsub("%.ko[.%w]*$", ""):gsub("-", "_"))
 end
 
-local function lines_of(path)
-  return (fs.read(path) or ""):gmatch("[^\n]+")
+local function lines_of(tree, name)
+  return (tree:read(name) or ""):gmatch("[^\n]+")
 end
 
-local function scan(dir, below, found)
-  for _, entry in ipairs(fs.list(dir .. "/" .. below) or {}) do
+local function scan(tree, below, found)
+  for _, entry in ipairs(tree:list(below) or {}) do
     local path = below .. "/" .. entry
-    local st = fs.lstat(dir .. "/" .. path)
+    local st = tree:lstat(path)
     if st and st.type == "directory" then
-      scan(dir, path, found)
+      scan(tree, path, found)
     elseif st and entry:match("%.ko[.%w]*$") then
       found[name_of(path)] = path
     end
   end
 end
 
---- What a directory of modules has: {files={name=path below dir}, builtin={name=true}}.
-function M.index(dir)
-  local index = { dir = dir, files = {}, builtin = {} }
-  for line in lines_of(dir .. "/modules.builtin") do index.builtin[name_of(line)] = true end
-  for line in lines_of(dir .. "/modules.dep") do
+--- What a tree of modules (of which modules.find gives one) has: {tree=, files={name=path in it},
+-- builtin={name=true}}. Or nil, message, "EIMAGE".
+function M.index(tree)
+  local index = { tree = tree, files = {}, builtin = {} }
+  for line in lines_of(tree, "modules.builtin") do index.builtin[name_of(line)] = true end
+  for line in lines_of(tree, "modules.dep") do
     local path = line:match("^([^:]+):")
+    local good, why = names_of.relative(path or "none")
+    if not good then
+      return nil, ("modules.dep: '%s' %s"):format(printable(path), why), "EIMAGE"
+    end
     if path then index.files[name_of(path)] = path end
   end
-  if not next(index.files) then scan(dir, "kernel", index.files) end
+  if not next(index.files) then scan(tree, "kernel", index.files) end
   return index
 end
 
@@ -57,29 +67,43 @@ local function unsigned(data)
   return rest > 0 and data:sub(1, rest) or data
 end
 
--- The module as the kernel takes it, at the same place below target, decompressed.
--- Returns the names of the modules that it needs, or nil, message, code.
-local function take(index, name, target)
-  local from = index.files[name]
-  local to = target .. "/" .. from:gsub("%.ko[.%w]*$", ".ko")
-  local ok, message, code = fs.mkdir_p((to:match("^(.*)/")))
-  if ok then ok, message, code = archive.decompress(index.dir .. "/" .. from, to) end
-  local data
-  if ok then data, message, code = fs.read(to) end
-  if data and not index.sealed then
-    data = unsigned(data)
-    ok, message, code = fs.write(to, data)
+local function path_in(index, name)
+  return (index.files[name]:gsub("%.ko[.%w]*$", ".ko"))
+end
+
+-- The decompressed file. work: an empty directory.
+local function unpack(index, from, work)
+  local tree <close>, message, code = fs.tree(work)
+  local ok
+  if tree then ok, message, code = index.tree:copy_to(from, tree, "packed") end
+  if ok then
+    ok, message, code = archive.decompress(work .. "/packed", work .. "/plain",
+      { max_size = MODULE_MAX })
   end
-  if not ok or not data then return nil, message, code end
+  local data
+  if ok then data, message, code = tree:read("plain") end
+  if not data then return nil, message, code end
+  tree:remove("packed")
+  tree:remove("plain")
+  return data
+end
+
+-- The module as the kernel takes it, at the same place in the tree target, decompressed.
+-- Returns the names of the modules that it needs, or nil, message, code.
+local function take(index, name, target, work)
+  local from = index.files[name]
+  local to = path_in(index, name)
+  local ok
+  local data, message, code = unpack(index, from, work)
+  if data then ok, message, code = target:mkdir_p(to:match("^(.*)/") or "") end
+  if ok and not index.sealed then data = unsigned(data) end
+  if ok then ok, message, code = target:write(to, data) end
+  if not ok then return nil, message, code end
   local needs = {}
   for one in (data:match("%z?depends=([^%z]*)%z") or ""):gmatch("[^,]+") do
     table.insert(needs, (one:gsub("-", "_")))
   end
   return needs
-end
-
-local function path_in(index, name)
-  return (index.files[name]:gsub("%.ko[.%w]*$", ".ko"))
 end
 
 -- modules.dep has all that a module needs; what is to be loaded first comes last.
@@ -105,7 +129,7 @@ local function write_dep(index, taken, target)
     end
     lines[i] = ("%s: %s"):format(path_in(index, name), table.concat(paths, " ")):gsub(" $", "")
   end
-  return fs.write(target .. "/modules.dep", table.concat(lines, "\n") .. "\n")
+  return target:write("modules.dep", table.concat(lines, "\n") .. "\n")
 end
 
 --- Which of the drivers are modules, and which are nowhere: two arrays of names.
@@ -121,9 +145,11 @@ function M.wanted(index)
   return some, missing
 end
 
---- Puts modules and what they need into the directory target, with a modules.dep.
+--- Puts modules and what they need into the tree target, with a modules.dep.
 -- Returns true, or nil, message, code.
 function M.collect(index, names, target)
+  local work <close>, why, reason = fs.temp_dir { prefix = "flake-modules" }
+  if not work then return nil, why, reason end
   local taken, queue = {}, table.move(names, 1, #names, 1, {})
   for _, name in ipairs(WELCOME) do
     if index.files[name] then table.insert(queue, name) end
@@ -131,7 +157,7 @@ function M.collect(index, names, target)
   while #queue > 0 do
     local name = table.remove(queue)
     if not taken[name] and index.files[name] then
-      local needs, message, code = take(index, name, target)
+      local needs, message, code = take(index, name, target, work:path())
       if not needs then return nil, message, code end
       taken[name] = needs
       table.move(needs, 1, #needs, #queue + 1, queue)
@@ -140,45 +166,58 @@ function M.collect(index, names, target)
   return write_dep(index, taken, target)
 end
 
--- Where a kernel of that name may have its modules: itself among them, lib/modules beside its
--- directory /boot or beside itself.
-local function roots_of(name)
-  local dir = name:match("^(.*)/")
-  return dir, { dir:match("^(.*)/boot$") or dir, dir }
-end
-
+-- The modules of that version below a root directory, as tree, or nil.
 local function in_root(root, version)
-  for _, dir in ipairs { "/lib/modules/", "/usr/lib/modules/" } do
-    local path = root .. dir .. version
-    if fs.stat(path) then return path end
+  local tree <close> = fs.tree(root .. "/")
+  for _, dir in ipairs { "lib/modules/", "usr/lib/modules/" } do
+    local found = tree and tree:below(dir .. version)
+    if found then return found end
   end
 end
 
---- The directory of the modules of a kernel: beside it, by one of its names, or the host's.
--- Returns it or nil.
+-- The directory of a kernel that is among its modules, as tree, or nil.
+local function around(dir, version)
+  if base(dir) ~= version then return nil end
+  local tree = fs.tree(dir .. "/")
+  if tree and tree:lstat("kernel") then return tree end
+end
+
+--- The modules of a kernel as tree: around it, in lib/modules beside its directory /boot or beside
+-- itself, by one of its names, or else the host's; nil: there are none.
 function M.find(names, version, prefix)
+  if not names_of.file(version) then return nil end
   for _, name in ipairs(names) do
-    local dir, roots = roots_of(name)
-    if base(dir) == version and fs.stat(dir .. "/kernel") then return dir end
-    for _, root in ipairs(roots) do
-      local path = in_root(root, version)
-      if path then return path end
-    end
+    local dir = name:match("^(.*)/")
+    local found = around(dir, version) or in_root(dir:match("^(.*)/boot$") or dir, version)
+      or in_root(dir, version)
+    if found then return found end
   end
   return in_root(prefix, version)
+end
+
+-- What an initrd has besides modules. Returns the tree for those, or nil, message, code.
+local function prepare(root, version, sci)
+  for _, path in ipairs { "dev", "proc", "sys", "run", "newroot" } do assert(root:mkdir(path)) end
+  local target = "lib/modules/" .. version
+  local dir, name = sci:match("^(.*/)([^/]*)$")
+  local from <close>, message, code = fs.tree(dir)
+  local ok
+  if from then ok, message, code = from:copy_to(name, root, "init", { mode = 493 }) end
+  if ok then ok, message, code = root:mkdir_p(target) end
+  if not ok then return nil, message, code end
+  return root:below(target)
 end
 
 --- Writes an initrd whose init is ours, with modules from `index` (index.sealed: they keep their
 -- signatures). dir: an empty directory.
 -- Returns true, or nil, message, code.
 function M.initrd(index, names, version, sci, dir, file)
-  for _, path in ipairs { "dev", "proc", "sys", "run", "newroot" } do
-    assert(fs.mkdir(dir .. "/" .. path))
-  end
-  local target = ("%s/lib/modules/%s"):format(dir, version)
-  local ok, message, code = fs.mkdir_p(target)
-  if ok then ok, message, code = fs.copy(sci, dir .. "/init", { mode = 493 }) end
-  if ok then ok, message, code = M.collect(index, names, target) end
+  local good, why = names_of.file(version)
+  if not good then return nil, ("the kernel's version %s"):format(why), "EIMAGE" end
+  local root <close>, message, code = fs.tree(dir)
+  local target, ok
+  if root then target, message, code = prepare(root, version, sci) end
+  if target then ok, message, code = M.collect(index, names, target) end
   if ok then ok, message, code = archive.create(file, dir, { format = "newc", mtime = 0 }) end
   return ok and true, message, code
 end

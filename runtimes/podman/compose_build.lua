@@ -95,8 +95,10 @@ local function content_of(file, dir)
   local ok, message, code = fs.mkdir(dir)
   if ok then ok, message, code = archive.extract(file, dir) end
   if not ok then return nil, message, code end
-  for _, name in ipairs(fs.list(dir)) do
-    if name:match("^data%.tar") then return dir .. "/" .. name end
+  local tree <close>, why, reason = fs.tree(dir)
+  if not tree then return nil, why, reason end
+  for _, name in ipairs(tree:list("") or {}) do
+    if name:match("^data%.tar") and tree:rename(name, "data") then return dir .. "/data" end
   end
   return nil, ("%s has no data.tar"):format(file), "EARCHIVE"
 end

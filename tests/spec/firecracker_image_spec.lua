@@ -447,8 +447,12 @@ with tarfile.open("%s", "w") as tar:
     local function found(path)
       local names = kernel.names(place.root .. path)
       local version = kernel.version(names)
-      local dir = version and modules.find(names, version, host)
-      return version, dir and dir:sub(#fs.realpath(place.root) + 1)
+      local tree <close> = version and modules.find(names, version, host)
+      return version, tree and tree:read("where")
+    end
+    local function put_modules(dir)
+      assert(fs.mkdir_p(place.root .. dir .. "/kernel"))
+      place:put(dir .. "/where", dir)
     end
     for _, file_name in ipairs { "/a/boot/vmlinuz-1", "/b/usr/lib/modules/1-x/vmlinuz",
       "/c/vmlinuz-1", "/d/boot/vmlinuz-1", "/e/boot/vmlinuz-2" } do
@@ -456,7 +460,7 @@ with tarfile.open("%s", "w") as tar:
     end
     for _, dir in ipairs { "/a/lib/modules/1", "/b/usr/lib/modules/1-x", "/c/usr/lib/modules/1",
       "/host/lib/modules/1" } do
-      assert(fs.mkdir_p(place.root .. dir .. "/kernel"))
+      put_modules(dir)
     end
     assert.are.same({ "1", "/a/lib/modules/1" }, { found("/a/boot/vmlinuz-1") })
     assert.are.same({ "1-x", "/b/usr/lib/modules/1-x" },
@@ -468,7 +472,7 @@ with tarfile.open("%s", "w") as tar:
     assert(fs.symlink("boot/vmlinuz-1", place.root .. "/a/vmlinuz"))
     assert.are.same({ "1", "/a/lib/modules/1" }, { found("/a/vmlinuz") })
     assert(fs.mkdir_p(place.root .. "/f/boot"))
-    assert(fs.mkdir_p(place.root .. "/f/lib/modules/1/kernel"))
+    put_modules("/f/lib/modules/1")
     assert(fs.symlink(place.root .. "/c/vmlinuz-1", place.root .. "/f/boot/vmlinuz-1"))
     assert.are.same({ "1", "/f/lib/modules/1" }, { found("/f/boot/vmlinuz-1") })
   end)
@@ -513,7 +517,8 @@ with tarfile.open("%s", "w") as tar:
     local dir = file("config")
     assert(fs.mkdir(dir))
     local function is_sealed(below)
-      return kernel.wants_signatures({ dir .. "/vmlinuz-1" }, "1", below and dir .. below)
+      local tree <close> = below and assert(fs.tree(dir .. below))
+      return kernel.wants_signatures({ dir .. "/vmlinuz-1" }, "1", tree)
     end
     assert.is_true(is_sealed())
     assert(fs.write(dir .. "/config-1", "CONFIG_X=y\n# CONFIG_MODULE_SIG_FORCE is not set\n"))
@@ -529,12 +534,12 @@ with tarfile.open("%s", "w") as tar:
     local info = string.pack("BBBBBxxx>I4", 0, 4, 2, 6, 3, 9)
     local signature = "signerkeysignature" .. info .. "~Module signature appended~\n"
     assert(fs.write(dir .. "/a.ko", "code" .. signature))
-    local index = { dir = dir, files = { a = "a.ko" }, builtin = {} }
+    local index = { tree = assert(fs.tree(dir)), files = { a = "a.ko" }, builtin = {} }
     for sealed, content in pairs { [true] = "code" .. signature, [false] = "code" } do
       index.sealed = sealed
       local target = dir .. "/" .. tostring(sealed)
       assert(fs.mkdir(target))
-      assert(modules.collect(index, { "a" }, target))
+      assert(modules.collect(index, { "a" }, assert(fs.tree(target))))
       assert.are.equal(content, fs.read(target .. "/a.ko"))
     end
   end)
