@@ -15,7 +15,7 @@ local function save_again(flake, params, opts)
   return 0
 end
 
---- flake-ctl firecracker compose
+--- flake-ctl firecracker compose. opts.force: anew; opts.anew: the same, and no VM is saved.
 return function(opts)
   local flake, message, code = registry.find(opts.name, opts)
   if not flake then return nil, message, code end
@@ -30,7 +30,7 @@ return function(opts)
   local job = { name = flake.name, state_name = flake.state_name,
     size = params.overlay_size, rootfs = params.rootfs, includes = params.includes }
   local ok
-  ok, message, code = template.ensure(job, opts.force)
+  ok, message, code = template.ensure(job, opts.force or opts.anew)
   if not ok then return nil, message, code end
   local dir, name = template.place(job)
   vm_disks.sweep(dir, flake.state_name, { template = true }, name)

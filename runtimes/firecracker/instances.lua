@@ -64,4 +64,14 @@ function M.others(flake, ctl)
   return found
 end
 
+--- Ends all VMs of a flake, the caller's and those of the users whom it runs as.
+-- Returns true, or nil, message, code.
+function M.stop_all(flake, ctl)
+  local ok, message, code = M.stop(M.list(flake.state_name) or {})
+  for _, user in ipairs(M.others(flake, ctl)) do
+    if ok then ok, message, code = user.stop() end
+  end
+  return ok, message, code
+end
+
 return M

@@ -14,11 +14,7 @@ local template = require "shipped.runtimes.firecracker.template"
 local function end_old(old, flake, made, warn)
   local disk, link = made.disk, made.link
   if not old or old.engine ~= "firecracker" then return end
-  local rows = instances.list(old.state_name)
-  local ok, message = instances.stop(rows or {})
-  for _, user in ipairs(instances.others(old, made.ctl)) do
-    if ok then ok, message = user.stop() end
-  end
+  local ok, message = instances.stop_all(old, made.ctl)
   if not ok then warn(("a VM of the old flake still runs: %s"):format(message)) end
   local keep
   if disk then keep = select(2, template.place(disk)) end

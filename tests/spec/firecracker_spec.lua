@@ -567,6 +567,36 @@ describe("flake-ctl firecracker", function()
       end
     end)
 
+    it("import --force ends what an older flake had, and composes the disk anew", function()
+      fs.unlink(images .. "/leap/channel")
+      local function bundle(text)
+        place:put("/host/file", text)
+        assert.are.equal(0, (register("--force", "--overlay-size", "20MiB", "--include-path",
+          place.root .. "/host/file")))
+        local file = ("%s/%s.flake"):format(place.root, text)
+        assert.are.equal(0, (place:ctl("firecracker", "export", "mybash", file)))
+        return file
+      end
+      local function included()
+        local disk = storage .. "/" .. templates()[1]
+        local name = ("rootfs_upper%s/host/file"):format(place.root)
+        local file = assert(assert(e2fs.walk(disk))[name])
+        return (assert(e2fs.debugfs(disk, { ("cat <%d>"):format(file.ino) })):match("%l+%-text"))
+      end
+      local old, new = bundle("old-text"), bundle("new-text")
+      state.instances = { { key = "mybash", flake = "mybash", pid = 1, engine = "qemu" } }
+      for _, file in ipairs { old, new, old } do
+        state.stopped = {}
+        place:put("/var/lib/firecracker/storage/mybash.overlay", "")
+        local code, _, err = place:ctl("import", "--force", file)
+        assert.are.same({ "mybash" }, state.stopped)
+        assert.is_nil(fs.stat(storage .. "/mybash.overlay"))
+        assert.are.equal(0, code, err)
+        assert.are.equal(1, #templates())
+        assert.are.equal(file:match("%l+%-text"), included())
+      end
+    end)
+
     it("import takes no files but those that an image has", function()
       local file, dir = place.root .. "/mybash.flake", place.root .. "/unpacked"
       assert.are.equal(0, (place:ctl("firecracker", "export", "mybash", file)))
