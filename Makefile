@@ -189,9 +189,14 @@ $(SO):
 UNIT_OBJS := $(call objs,$(BASE) $(FLAKE) $(PROCESS) $(FS) $(ARCHIVE)) $(call pobjs,$(PLAN) $(ENGINES)) \
 	$(FLUSH)
 $(patsubst %,$(B)/unit/test_%,sci sci_rules stay switch): $(B)/sci
+# Parts of the guest's init that a test takes by themselves.
+SCI_PARTS := $(call pobjs,$(patsubst %,sci/%,session session_io link params clock))
+$(SCI_PARTS): ALL_CFLAGS += -iquote pilots
+$(B)/unit/test_sci_seed: $(SCI_PARTS)
+$(B)/unit/test_sci_seed: UNIT_PARTS = $(SCI_PARTS)
 $(B)/unit/%: tests/unit/%.c $(UNIT_OBJS)
 	$(link)
-	$(Q)$(CC) $(ALL_CFLAGS) -MF $@.d -iquote pilots $(ALL_LDFLAGS) -o $@ $< $(UNIT_OBJS) -lcmocka \
+	$(Q)$(CC) $(ALL_CFLAGS) -MF $@.d -iquote pilots $(ALL_LDFLAGS) -o $@ $< $(UNIT_PARTS) $(UNIT_OBJS) -lcmocka \
 		$(YAML_LIBS) $(ARCHIVE_LIBS)
 
 deps:
@@ -290,4 +295,4 @@ deb rpm:
 clean:
 	rm -rf build build-san build-cov out flake-pilot-*.tar.gz *.rock
 
--include $(wildcard $(B)/src/*.d $(B)/pilots/*.d $(B)/unit/*.d)
+-include $(wildcard $(B)/src/*.d $(B)/pilots/*.d $(B)/pilots/sci/*.d $(B)/unit/*.d)

@@ -10,8 +10,10 @@
 #define CHANNEL_PORT_NAME "org.flake-pilot.channel"
 
 enum {
-	CHANNEL_VERSION = 1,
-	CHANNEL_PORT = 52, // vsock
+	CHANNEL_VERSION = 2,
+	CHANNEL_OLDEST = 1, // that the host talks to
+	CHANNEL_SEEDS = 2,  // from here on a guest takes a SEED at once, or fails the session
+	CHANNEL_PORT = 52,  // vsock
 	CHANNEL_HEADER = 8,
 	CHANNEL_MAX_PAYLOAD = 131072,
 	CHANNEL_WINDOW = 1 << 20, // what may be sent of a stream before the first WINDOW

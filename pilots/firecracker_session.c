@@ -68,7 +68,7 @@ static void put_text(struct session *s, enum channel_type type, const char *text
 	channel_put(&s->out, type, 0, SESSION, text, strlen(text));
 }
 
-static void put_moment(struct session *s)
+static int put_moment(struct session *s, struct error *err)
 {
 	struct timespec now;
 	uint8_t seed[32];
@@ -76,8 +76,10 @@ static void put_moment(struct session *s)
 	clock_gettime(CLOCK_REALTIME, &now);
 	channel_put_clock(&s->out, SESSION,
 			  (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec);
-	if (getrandom(seed, sizeof(seed), 0) == sizeof(seed))
-		channel_put(&s->out, CHANNEL_SEED, 0, SESSION, seed, sizeof(seed));
+	if (getrandom(seed, sizeof(seed), 0) != sizeof(seed))
+		return error_set(err, errno, "cannot get random numbers for the guest");
+	channel_put(&s->out, CHANNEL_SEED, 0, SESSION, seed, sizeof(seed));
+	return 0;
 }
 
 static void put_terminal(struct session *s)
@@ -119,7 +121,8 @@ static int ask(struct session *s, struct error *err)
 		put_text(s, CHANNEL_CWD, plan->workdir);
 	if (plan->run_user && sscanf(plan->run_user, "%u:%u", &uid, &gid) == 2)
 		channel_put_pair(&s->out, CHANNEL_USER, SESSION, uid, gid);
-	put_moment(s);
+	if (put_moment(s, err) < 0)
+		return -1;
 	channel_put(&s->out, CHANNEL_START, 0, SESSION, NULL, 0);
 	s->started = true;
 	return 0;
@@ -129,7 +132,7 @@ static int take_hello(struct session *s, const struct channel_frame *frame, stru
 {
 	if (s->started)
 		return error_set(err, ERR_FLAKE, "the guest said hello twice");
-	if (channel_u16(frame, 4) < CHANNEL_VERSION)
+	if (channel_u16(frame, 4) < CHANNEL_OLDEST)
 		return error_set(err, ERR_FLAKE, "the guest's init is too old for this pilot");
 	return ask(s, err);
 }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "channel.h"
 #include "fs.h"
 #include "state.h"
 #include "syscalls.h"
@@ -52,7 +53,8 @@ char *snapshot_name(const struct plan *plan, const struct machine *machine, cons
 
 	if (!config)
 		return NULL;
-	strv_pushf(&pieces, "%s\n%s\n", plan->definition, config);
+	// What was saved of an init that does not take a seed at once has another name.
+	strv_pushf(&pieces, "%s\n%s\n%d\n", plan->definition, config, CHANNEL_SEEDS);
 	add_stamp(&pieces, machine->kernel);
 	add_stamp(&pieces, machine->initrd);
 	add_stamp(&pieces, machine->rootfs);
@@ -92,7 +94,8 @@ static int dig_holes(int fd)
 	return (int)n;
 }
 
-// For all to read, as templates are; on the disk before it has its name.
+// Its owner's alone: who reads the memory knows the random numbers that the guest would draw, and
+// where everything is in it. On the disk before it has its name.
 static int settle(const char *dir, const char *name, struct error *err)
 {
 	cleanup_free char *path = xasprintf("%s/%s", dir, name);
@@ -100,7 +103,7 @@ static int settle(const char *dir, const char *name, struct error *err)
 
 	if (fd < 0 && errno == ENOENT && streq(name, SNAPSHOT_OVERLAY))
 		return 0;
-	if (fd < 0 || (streq(name, SNAPSHOT_MEMORY) && dig_holes(fd) < 0) || fchmod(fd, 0644) < 0 ||
+	if (fd < 0 || (streq(name, SNAPSHOT_MEMORY) && dig_holes(fd) < 0) || fchmod(fd, 0600) < 0 ||
 	    fsync(fd) < 0)
 		return error_set(err, errno, "cannot save %s", path);
 	return 0;
@@ -142,8 +145,6 @@ int snapshot_finish(const char *storage, const char *name, const char *state_nam
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
 		if (settle(from, parts[i], err) < 0)
 			return -1;
-	if (chmod(from, 0755) < 0)
-		return error_set(err, errno, "cannot save %s", to);
 	// An older one takes its name, and is removed with the others.
 	if (sys_exchange(from, to) < 0 && rename(from, to) < 0)
 		return error_set(err, errno, "cannot save %s", to);

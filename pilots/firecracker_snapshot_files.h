@@ -13,6 +13,6 @@ char *snapshot_name(const struct plan *plan, const struct machine *machine, cons
 
 // A new, empty directory where that is to be made. Caller frees.
 char *snapshot_begin(const char *storage, const char *name, struct error *err);
-// Puts what was made into place, for all to read, and removes others of the flake.
+// Puts what was made into place, for its owner alone, and removes others of the flake.
 int snapshot_finish(const char *storage, const char *name, const char *state_name,
 		    struct error *err);

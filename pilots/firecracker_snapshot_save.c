@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include "channel.h"
 #include "firecracker_api.h"
 #include "firecracker_snapshot_files.h"
 #include "firecracker_snapshot.h"
@@ -17,11 +18,17 @@ enum { BOOT_MS = 120000, PAUSE_SECONDS = 30, CREATE_SECONDS = 600 };
 static int wait_for_guest(struct vm *vm, int listener, struct error *err)
 {
 	cleanup_fd int channel = -1;
+	int version;
 
 	if (vm_wait(vm, listener, BOOT_MS))
 		channel = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-	if (channel >= 0 && vm_hello(vm, channel, BOOT_MS, NULL) == 0)
+	version = channel < 0 ? -1 : vm_hello(vm, channel, BOOT_MS, NULL);
+	if (version >= CHANNEL_SEEDS)
 		return 0;
+	if (version >= 0)
+		return error_set(err, ERR_FLAKE,
+				 "the init of the image is older than what a saved VM needs: its "
+				 "calls would draw the same random numbers; make the image anew");
 	error_set(err, ERR_FLAKE, "the VM to be saved did not come up");
 	return vm_explain(vm, err);
 }

@@ -181,7 +181,7 @@ int vm_hello(struct vm *vm, int channel, int ms, struct error *err)
 	struct channel_frame frame = { 0 };
 	const size_t want = CHANNEL_HEADER + 6;
 	const char *why;
-	bool good;
+	int version = -1;
 
 	while (channel_pending(&in) < want && vm_wait(vm, channel, ms)) {
 		size_t rest = want - channel_pending(&in);
@@ -191,10 +191,11 @@ int vm_hello(struct vm *vm, int channel, int ms, struct error *err)
 			break;
 		channel_grown(&in, (size_t)n);
 	}
-	good = channel_pending(&in) == want && channel_next(&in, CHANNEL_GUEST, &frame, &why) > 0 &&
-	       frame.type == CHANNEL_HELLO;
+	if (channel_pending(&in) == want && channel_next(&in, CHANNEL_GUEST, &frame, &why) > 0 &&
+	    frame.type == CHANNEL_HELLO)
+		version = channel_u16(&frame, 4);
 	free(in.data);
-	return good ? 0 : error_set(err, ERR_FLAKE, "the guest did not say hello");
+	return version < 0 ? error_set(err, ERR_FLAKE, "the guest did not say hello") : version;
 }
 
 void vm_end(struct vm *vm)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/random.h>
 #include <stdlib.h>
@@ -25,7 +26,7 @@ void clock_set(uint64_t nanoseconds)
 		clock_settime(CLOCK_REALTIME, &host);
 }
 
-void clock_seed(const uint8_t *bytes, size_t n)
+int clock_seed(const uint8_t *bytes, size_t n)
 {
 	cleanup_fd int fd = open("/dev/urandom", O_WRONLY | O_CLOEXEC);
 	struct {
@@ -33,8 +34,14 @@ void clock_seed(const uint8_t *bytes, size_t n)
 		uint8_t bytes[64];
 	} seed = { .bits = (int)n * 8, .size = (int)n };
 
+	if (n > sizeof(seed.bytes))
+		errno = EINVAL;
 	if (fd < 0 || n > sizeof(seed.bytes))
-		return;
+		return -1;
 	memcpy(seed.bytes, bytes, n);
-	ioctl(fd, RNDADDENTROPY, &seed);
+	if (ioctl(fd, RNDADDENTROPY, &seed) < 0)
+		return -1;
+	// Else the kernel takes it up up to a minute later, and clones of a saved VM draw the same
+	// numbers until then.
+	return ioctl(fd, RNDRESEEDCRNG);
 }

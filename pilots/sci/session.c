@@ -82,6 +82,14 @@ static void start(struct server *server, struct session *session)
 		fail(server, session, 126, "too many arguments and variables");
 		return;
 	}
+	// A VM that stays may be one of many clones.
+	if (server->stay && session->unseeded) {
+		snprintf(text, sizeof(text),
+			 "the guest's random numbers cannot be made its own: %s",
+			 strerror(session->unseeded));
+		fail(server, session, 125, text);
+		return;
+	}
 	if (child_start(&session->request, &session->child) < 0) {
 		snprintf(text, sizeof(text), "cannot start a process: %s", strerror(errno));
 		fail(server, session, 126, text);
@@ -139,8 +147,8 @@ static void ask(const struct server *server, struct session *session,
 			clock_set(channel_u64(frame, 0));
 		break;
 	default:
-		if (server->vm)
-			clock_seed(frame->payload, frame->len);
+		if (server->vm && clock_seed(frame->payload, frame->len) < 0)
+			session->unseeded = errno;
 	}
 }
 

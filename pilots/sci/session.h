@@ -68,6 +68,7 @@ struct session {
 	struct request request;
 	size_t asked; // bytes
 	bool over;    // too many of them
+	int unseeded; // errno: the kernel did not take the seed
 	uint16_t id;
 	bool running;
 	bool dead; // the program has ended, what it wrote is still being sent
@@ -145,6 +146,6 @@ void session_died(struct session *session);  // its sources know what is left
 bool session_drain(struct session *session); // true: everything is sent
 void close_fd(int *fd);
 
-// Applies CLOCK and SEED (clock.c).
+// Apply CLOCK and SEED (clock.c). The seed counts at once, or -1 with errno.
 void clock_set(uint64_t nanoseconds);
-void clock_seed(const uint8_t *bytes, size_t n);
+int clock_seed(const uint8_t *bytes, size_t n);

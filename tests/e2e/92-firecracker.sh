@@ -214,7 +214,8 @@ fc_snapshot_lost() {
 	check "$engine: --snapshot --resume is refused" [ "$rc" != 0 -a ! -e /usr/bin/fcsnap ]
 }
 
-# What root has saved, anybody may restore: the files are root's.
+# What root has saved is root's alone: it tells what the guests' kernel hides. A user's calls boot, until
+# he has saved a VM of his own.
 fc_user() {
 	run fc fcsnap /bin/sh --snapshot --overlay-size 64MiB
 	useradd -m fcuser 2>/dev/null
@@ -222,12 +223,21 @@ fc_user() {
 		(cd / && runuser -u fcuser -- env -i HOME=/home/fcuser USER=fcuser PATH="$PATH" \
 			FLAKE_STANDIN_SCI="$FLAKE_STANDIN_SCI" FLAKE_STANDIN_LOG="$FLAKE_STANDIN_LOG" "$@")
 	}
+	check "$engine: what is saved is its owner's alone" [ "$(stat -c %a "$(saved fcsnap)" "$(saved fcsnap)"/* | xargs)" = "700 600 600 600" ]
+	forget
+	chmod 666 "$FLAKE_STANDIN_LOG"
+	run as_user fcsnap %debug -c 'id -u; exit 8'
+	check "$engine: a user does not restore what root has saved" rc_is 8
+	check "$engine: really" log_is 'names == [] and [e["restored"] for e in of("boot")] == [False]'
+	check "$engine: and is told with %debug" err_has "booting a VM: nothing is saved of this definition"
+	run as_user flake-ctl firecracker compose --force fcsnap
+	check "$engine: the user saves his own" rc_is 0
 	forget
 	chmod 666 "$FLAKE_STANDIN_LOG"
 	run as_user fcsnap -c 'id -u; exit 8'
-	check "$engine: a user restores what root has saved" rc_is 8
+	check "$engine: and restores it" rc_is 8
 	check "$engine: really" log_is 'names == ["PUT /snapshot/load"] and requests[0][1] == 204 and [e["restored"] for e in of("boot")] == [True]'
-	check "$engine: nothing of it stays with the user" [ -z "$(find /home/fcuser/.flakes /run/flakes/"$(id -u fcuser)" /tmp/flakes-"$(id -u fcuser)" -name '*.vm' -o -name '*overlay*' 2>/dev/null)" ]
+	check "$engine: nothing else stays with the user" [ -z "$(find /home/fcuser/.flakes /run/flakes/"$(id -u fcuser)" /tmp/flakes-"$(id -u fcuser)" -name '*.vm' -o -name '*.overlay*' 2>/dev/null)" ]
 	run flake-ctl firecracker remove --app /usr/bin/fcsnap
 }
 

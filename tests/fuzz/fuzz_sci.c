@@ -65,10 +65,12 @@ void clock_set(uint64_t nanoseconds)
 	(void)nanoseconds;
 }
 
-void clock_seed(const uint8_t *bytes, size_t n)
+int clock_seed(const uint8_t *bytes, size_t n)
 {
 	if (n > 64 || !bytes)
 		abort();
+	errno = EPERM;
+	return bytes[0] % 2 ? -1 : 0;
 }
 
 // What programs do meanwhile, by the bits of a byte.

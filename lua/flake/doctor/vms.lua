@@ -121,7 +121,8 @@ local function check_saved(add, flake, params)
   local plan = where and pilot.plan(flake.name, {}, where)
   if not plan or not plan.process then return end
   add("warning", ("flake '%s': no VM is saved of its definition and image as they are now: "
-    .. "calls boot one"):format(flake.name), "register it again with --force")
+    .. "your calls boot one"):format(flake.name), ("flake-ctl firecracker compose --force %s%s")
+    :format(flake.own and "--user " or "", flake.name))
 end
 
 --- One VM flake.
