@@ -55,6 +55,7 @@ return {
         uri("initrd", "Initrd, with --rootfs."),
         value("sha256", "HEX", "Digest that the archive (or the root file system) must have.",
           sha256),
+        value("max-size", "SIZE", "What each download may have at most (default: 16GiB)."),
         flag("insecure-http", "Allow http, which anybody on the way can change."),
         flag("replace-sci", "Put our guest init into a kis image, too."),
         flag("force", "Replace an image that exists, as soon as the new one is there."),

@@ -236,7 +236,8 @@ int http_download(const struct http_request *req, const char *path, struct http_
 	if (fetch(&t, part, err) < 0) {
 		struct stat st;
 
-		if (fstat(t.fd, &st) == 0 && st.st_size == 0) {
+		// What is too large is no beginning of anything.
+		if (t.too_big || (fstat(t.fd, &st) == 0 && st.st_size == 0)) {
 			unlink(part);
 			unlink(t.tag_file);
 		}

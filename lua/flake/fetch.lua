@@ -8,6 +8,9 @@ local progress = require "flake.progress"
 
 local M = {}
 
+-- Bytes of a download, unless it is said how many it may have: a server may have no end.
+M.max_size = 16 << 30
+
 -- The older tools' switch.
 local INSECURE = "FLAKE_ALLOW_INSECURE_TRANSPORT"
 
@@ -68,12 +71,14 @@ local function download(uri, opts)
   local line <close> = progress.line(shown:match("([^/]+)/*$") or shown, opts.err)
   local done
   done, message, code = http.download { url = uri, path = path, insecure_http = insecure,
-    sha256 = opts.sha256, progress = progress.share(line) }
+    sha256 = opts.sha256, limit = opts.max_size or M.max_size, progress = progress.share(line) }
+  if code == "ELIMIT" then message = message .. "; --max-size allows more" end
   if not done then return nil, message, code end
   return path
 end
 
---- Gets a file. opts: {parts=directory of downloads, err=stream, sha256=, insecure_http=}
+--- Gets a file. opts: {parts=directory of downloads, err=stream, sha256=, insecure_http=,
+-- max_size=bytes of a download}
 -- Returns its path and true if it is a download, which the caller removes; or nil, message, code.
 function M.get(uri, opts)
   if is_remote(uri) then

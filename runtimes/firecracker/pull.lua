@@ -4,6 +4,7 @@ local archive = require "flake.archive"
 local e2fs = require "flake.e2fs"
 local fetch = require "flake.fetch"
 local fs = require "flake.fs"
+local pilot = require "flake.pilot"
 local vm = require "flake.vm"
 local kernel = require "shipped.runtimes.firecracker.kernel"
 local kis = require "shipped.runtimes.firecracker.kis"
@@ -21,13 +22,16 @@ local function check(opts)
   if component and opts.replace_sci then
     return nil, "--replace-sci goes with --kis-image: components get our init anyhow", "EUSAGE"
   end
+  if opts.max_size and (pilot.size(opts.max_size) or 0) == 0 then
+    return nil, ("--max-size '%s' is no size, such as 20GiB"):format(opts.max_size), "EUSAGE"
+  end
   return true
 end
 
 -- Gets a file and hands it to use(path, uri); what was downloaded goes then.
 local function with_file(uri, opts, job, sha256, use)
   local path, temporary, code = fetch.get(uri, { parts = job.parts, err = job.err,
-    insecure_http = opts.insecure_http, sha256 = sha256 })
+    insecure_http = opts.insecure_http, sha256 = sha256, max_size = job.max_size })
   if not path then return nil, temporary, code end
   local ok, message
   ok, message, code = use(path)
@@ -92,6 +96,7 @@ return function(opts, ctx)
   local job <close>, why, name, hint = store.begin(opts)
   if not job then return nil, why, name, hint end
   job.err, job.sci = ctx.err, init
+  job.max_size = opts.max_size and pilot.size(opts.max_size)
   job.note = function(text) ctx.err:write("flake-ctl: warning: ", text, "\n") end
   ok, message, code = (opts.kis_image and pull_kis or pull_components)(opts, job)
   if ok then ok, message, code = store.finish(job) end

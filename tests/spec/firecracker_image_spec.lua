@@ -186,6 +186,24 @@ describe("images of VMs", function()
       assert.are.equal(".lock leap", left())
     end)
 
+    it("ends a download that has no end, and keeps nothing of it", function()
+      local code, _, err = pull("--kis-image", base .. "/endless", "--insecure-http",
+        "--max-size", "5MiB")
+      assert.are.equal(1, code)
+      assert.matches("/endless: more than 5242880 bytes; --max-size allows more", err, 1, true)
+      assert.are.equal(".lock", left())
+      for _, size in ipairs { "0", "much", "-1" } do
+        assert.are.equal(2, (pull("--kis-image", base .. "/endless", "--max-size", size)))
+      end
+      -- There is a limit if none is asked for.
+      local fetch = require "flake.fetch"
+      assert.are.equal(16 << 30, fetch.max_size)
+      fetch.max_size = 1 << 20
+      code = pull("--kis-image", base .. "/endless", "--insecure-http")
+      fetch.max_size = 16 << 30
+      assert.are.equal(1, code)
+    end)
+
     it("checks the digest of the archive", function()
       local path = kis("a.tar.xz")
       local sum = digest.file(path)

@@ -74,8 +74,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(data[:len(data) // 2])
         self.close_connection = True
 
+    def endless(self):
+        self.send_response(200)
+        self.end_headers()
+        try:
+            while True:
+                self.wfile.write(DATA)
+        except ConnectionError:
+            self.close_connection = True
+
     def do_GET(self):
         path = self.path.split("?")[0]
+        if path == "/endless":
+            return self.endless()
         if path.startswith("/tree/"):
             self.serve(self.file(path[6:]), ETag='"tree"')
         elif path.startswith("/half/") and not self.headers.get("Range"):
