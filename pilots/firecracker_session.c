@@ -20,7 +20,9 @@
 enum {
 	SESSION = 1,
 	HELLO_SECONDS = 120, // a guest that is not up by then never will be
-	PATIENCE = 3,	     // requests to end
+	PATIENCE = 3,	     // requests to end, of a guest that says nothing
+	INSISTENCE = 10,     // such requests within
+	INSISTENCE_MS = 10000,
 	CHUNK = 65536,
 	OUT_LIMIT = 4 * CHUNK, // on their way to the guest
 	ACKNOWLEDGE = CHANNEL_WINDOW / 4,
@@ -45,7 +47,9 @@ struct session {
 	uint64_t window;      // what may be sent of standard input
 	bool input_open, started, over, listening;
 	int status;
-	unsigned unheard; // requests to end since the guest said something
+	unsigned unheard;	     // requests to end since the program said something
+	unsigned requests;	     // to end at all
+	long long asked[INSISTENCE]; // when the last ones came
 	struct terminal terminal;
 	time_t began;
 };
@@ -184,7 +188,9 @@ static int take_failed(struct session *s, const struct channel_frame *frame)
 
 static int take(struct session *s, const struct channel_frame *frame, struct error *err)
 {
-	s->unheard = 0;
+	// A guest may keep saying that it reads no more: that is no sign of life of the program.
+	if (frame->type == CHANNEL_DATA)
+		s->unheard = 0;
 	if (frame->type == CHANNEL_HELLO)
 		return take_hello(s, frame, err);
 	if (frame->type == CHANNEL_BYE || s->over)
@@ -311,10 +317,18 @@ static void resize(struct session *s)
 	channel_put_size(&s->out, CHANNEL_RESIZE, SESSION, rows, columns);
 }
 
-// Does the caller ask for the third time, and the guest says nothing at all? Then it may hang.
+// Does the caller ask for the third time, and the program says nothing at all? Then it may hang.
+// Does he ask again and again, whatever it says? Then the guest is not to decide.
 static bool insists(struct session *s, int sig)
 {
-	return (sig == SIGINT || sig == SIGTERM) && ++s->unheard >= PATIENCE;
+	long long now = vm_now(), first;
+
+	if (sig != SIGINT && sig != SIGTERM)
+		return false;
+	s->asked[s->requests++ % INSISTENCE] = now;
+	first = s->asked[s->requests % INSISTENCE];
+	return ++s->unheard >= PATIENCE ||
+	       (s->requests >= INSISTENCE && now - first < INSISTENCE_MS);
 }
 
 // Returns false when the call is to end: nothing runs that could have the signal.

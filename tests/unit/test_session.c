@@ -155,6 +155,63 @@ static void signal_while_nobody_reads(void **state)
 	close(ends[1]);
 }
 
+// Reads frames of the host until that signal came so often.
+static void await_signals(int guest, int count)
+{
+	struct channel_buffer in = { 0 };
+	struct channel_frame frame = { 0 };
+	const char *why;
+
+	while (count > 0) {
+		int rc = channel_next(&in, CHANNEL_HOST, &frame, &why);
+		ssize_t n;
+
+		assert_true(rc >= 0);
+		if (rc > 0) {
+			count -= frame.type == CHANNEL_SIGNAL;
+			channel_taken(&in, CHANNEL_HEADER + frame.len);
+			continue;
+		}
+		n = read(guest, channel_room(&in, 1), 1);
+		assert_int_equal(n, 1);
+		channel_grown(&in, 1);
+	}
+	free(in.data);
+}
+
+// Says a frame of that type after each of the first requests to end but the last one. Returns the
+// exit status of the call.
+static int insist(enum channel_type type, int requests)
+{
+	cleanup_fd int fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	int guest;
+	pid_t pid = call(fd, &guest);
+
+	begin(guest);
+	for (int i = 1; i <= requests; i++) {
+		kill(pid, i % 2 ? SIGTERM : SIGINT);
+		if (i == requests)
+			break;
+		await_signals(guest, 1);
+		if (type == CHANNEL_DATA)
+			channel_put(&out, CHANNEL_DATA, 1, 1, "x", 1);
+		else
+			channel_put(&out, type, 0, 1, NULL, 0);
+		say(guest);
+	}
+	return end(pid, guest);
+}
+
+// The guest, which may be anybody's, does not decide whether a call can be ended.
+static void who_insists_is_heard(void **state)
+{
+	(void)state;
+	// That it reads no input is no sign of life of the program.
+	assert_int_equal(insist(CHANNEL_END, 3), 128 + SIGTERM);
+	// Output is, but not for ever.
+	assert_int_equal(insist(CHANNEL_DATA, 10), 128 + SIGINT);
+}
+
 static void control_characters_of_the_guest(void **state)
 {
 	cleanup_fd int fd = open(file, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -176,8 +233,11 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(output_to_a_file),
 		cmocka_unit_test(signal_while_nobody_reads),
+		cmocka_unit_test(who_insists_is_heard),
 		cmocka_unit_test(control_characters_of_the_guest),
 	};
 
+	// A call that cannot be ended would last.
+	alarm(120);
 	return cmocka_run_group_tests(tests, set_up, clear);
 }
