@@ -31,6 +31,8 @@ int vm_place_open(struct vm_place *place, const struct plan *plan, const struct 
 	cleanup_free char *name = state_name(plan->flake, plan->own);
 	cleanup_instance struct instance instance = { 0 };
 
+	if (plan->resume && instance_tells(err) < 0)
+		return -1;
 	place->state = state_open(&place->state_path, err);
 	if (place->state < 0)
 		return -1;
@@ -305,6 +307,8 @@ int vm_stop_locked(int state, const char *key, struct error *err)
 	cleanup_instance struct instance instance = { 0 };
 	cleanup_free char *dir = NULL;
 
+	if (instance_tells(err) < 0)
+		return -1;
 	if (instance_load(state, key, &instance) > 0) {
 		if (!is_vm(&instance))
 			return error_set(err, ERR_FLAKE, "instance '%s' is no VM: end it first",

@@ -104,8 +104,9 @@ static bool is_forgotten(void *data)
 
 	while (read(h->changes, events, sizeof(events)) > 0)
 		;
-	return instance_load(h->place->state, h->place->key, &instance) <= 0 ||
-	       instance.pid != getpid();
+	return instance_tells(NULL) == 0 &&
+	       (instance_load(h->place->state, h->place->key, &instance) <= 0 ||
+		instance.pid != getpid());
 }
 
 static void watch_state(struct holder *h)

@@ -18,6 +18,8 @@ int place_open(struct place *place, const struct plan *plan, struct error *err)
 {
 	cleanup_free char *path = NULL, *name = NULL;
 
+	if (instance_tells(err) < 0)
+		return -1;
 	place->dir = state_open(&path, err);
 	if (place->dir < 0)
 		return -1;

@@ -57,7 +57,7 @@ static int make_parents(const struct archive_disk *disk, const char *path)
 	cleanup_free char *above = xstrdup(path);
 
 	for (char *p = strchr(above, '/'); p; p = strchr(p + 1, '/')) {
-		cleanup_place struct tree_place place = { .dir = -1 };
+		cleanup_tree_place struct tree_place place = { .dir = -1 };
 
 		*p = '\0';
 		if (tree_find(disk->root, above, TREE_LINKS_REFUSED, &place) < 0 ||
@@ -140,7 +140,7 @@ static int open_again(const struct tree_place *place)
 static int make_hard_link(const struct archive_disk *disk, const struct tree_place *place,
 			  const char *target, struct archive_entry *entry, int *fd)
 {
-	cleanup_place struct tree_place there = { .dir = -1 };
+	cleanup_tree_place struct tree_place there = { .dir = -1 };
 
 	if (tree_find(disk->root, target, TREE_LINKS_REFUSED, &there) < 0 || make_room(place) < 0 ||
 	    linkat(there.dir, there.name, place->dir, place->name, 0) < 0)
@@ -186,7 +186,7 @@ static int make(struct archive_disk *disk, const char *path, const char *hard,
 int archive_disk_make(struct archive_disk *disk, const char *path, const char *hard,
 		      struct archive_entry *entry, int *fd, struct error *err)
 {
-	cleanup_place struct tree_place place = { .dir = -1 };
+	cleanup_tree_place struct tree_place place = { .dir = -1 };
 
 	*fd = -1;
 	if (find(disk, path, &place) < 0 || make(disk, path, hard, &place, entry, fd) < 0)

@@ -115,6 +115,8 @@ static int l_vm_instances(lua_State *L)
 	if (fd < 0)
 		return lu_fail(L, &err);
 	*box = fdopendir(fd);
+	if (instance_tells(&err) < 0)
+		return lu_fail(L, &err);
 	lua_newtable(L);
 	while (*box && (entry = readdir(*box))) {
 		size_t len = strlen(entry->d_name);

@@ -32,6 +32,18 @@ unsigned long long instance_start_time(pid_t pid)
 	return state == 'Z' || state == 'X' ? 0 : start;
 }
 
+int instance_tells(struct error *err)
+{
+	char target[32] = "";
+	ssize_t n = readlink("/proc/self", target, sizeof(target) - 1);
+
+	if (n > 0 && atoi(target) == (int)getpid() && instance_start_time(getpid()))
+		return 0;
+	return error_set(err, ERR_FLAKE,
+			 "cannot tell whether an instance runs: /proc is not there, or another PID "
+			 "namespace's");
+}
+
 static bool number(const char *text, unsigned long long *out)
 {
 	char *end;

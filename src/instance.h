@@ -24,6 +24,10 @@ struct instance {
 // Start time of a process in clock ticks after boot; 0 if there is none of that id.
 unsigned long long instance_start_time(pid_t pid);
 
+// Can it be told which processes run? Not where /proc is missing, or another PID namespace's: there
+// a process that runs looks dead, and nobody may clear up after it. Returns 0, or -1.
+int instance_tells(struct error *err);
+
 // Reads the state file of that key. Returns 1: it runs; 0: it doesn't, or there is no (good) file.
 int instance_load(int dir, const char *key, struct instance *out);
 

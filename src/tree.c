@@ -55,7 +55,7 @@ int tree_make_dir(int dir, const char *name, mode_t mode)
 
 int tree_mkdir(int root, const char *path, mode_t mode, struct error *err)
 {
-	cleanup_place struct tree_place place = { .dir = -1 };
+	cleanup_tree_place struct tree_place place = { .dir = -1 };
 
 	if (find(root, path, "make directory", &place, err) < 0)
 		return -1;
@@ -73,7 +73,7 @@ static bool is_dir(int root, const char *path)
 
 int tree_mkdir_p(int root, const char *path, mode_t mode, struct error *err)
 {
-	cleanup_place struct tree_place place = { .dir = -1 };
+	cleanup_tree_place struct tree_place place = { .dir = -1 };
 	cleanup_free char *above = NULL;
 	char *slash;
 
@@ -98,7 +98,7 @@ int tree_mkdir_p(int root, const char *path, mode_t mode, struct error *err)
 
 int tree_symlink(int root, const char *target, const char *path, struct error *err)
 {
-	cleanup_place struct tree_place place = { .dir = -1 };
+	cleanup_tree_place struct tree_place place = { .dir = -1 };
 
 	if (find(root, path, "make link", &place, err) < 0)
 		return -1;
@@ -109,7 +109,7 @@ int tree_symlink(int root, const char *target, const char *path, struct error *e
 
 int tree_rename(int root, const char *from, const char *to, struct error *err)
 {
-	cleanup_place struct tree_place old = { .dir = -1 }, new = { .dir = -1 };
+	cleanup_tree_place struct tree_place old = { .dir = -1 }, new = { .dir = -1 };
 
 	if (find(root, from, "rename", &old, err) < 0 || find(root, to, "rename to", &new, err) < 0)
 		return -1;
@@ -120,7 +120,7 @@ int tree_rename(int root, const char *from, const char *to, struct error *err)
 
 int tree_rmdir(int root, const char *path, struct error *err)
 {
-	cleanup_place struct tree_place place = { .dir = -1 };
+	cleanup_tree_place struct tree_place place = { .dir = -1 };
 
 	if (find(root, path, "remove directory", &place, err) < 0)
 		return -1;
@@ -131,7 +131,7 @@ int tree_rmdir(int root, const char *path, struct error *err)
 
 int tree_remove(int root, const char *path, struct error *err)
 {
-	cleanup_place struct tree_place place = { .dir = -1 };
+	cleanup_tree_place struct tree_place place = { .dir = -1 };
 
 	if (tree_find(root, path, TREE_LINKS_INSIDE, &place) < 0)
 		return errno == ENOENT ? 0 : error_set(err, errno, "cannot remove %s", path);
@@ -192,7 +192,7 @@ int tree_open_file(int root, const char *path, struct error *err)
 
 int tree_make_file(int root, const char *path, mode_t mode, struct error *err)
 {
-	cleanup_place struct tree_place place = { .dir = -1 };
+	cleanup_tree_place struct tree_place place = { .dir = -1 };
 	cleanup_fd int fd = -1;
 
 	if (tree_find(root, path, TREE_LINKS_INSIDE, &place) < 0 ||

@@ -30,4 +30,4 @@ struct tree_place {
 int tree_find(int root, const char *path, enum tree_links links, struct tree_place *place);
 void tree_place_close(struct tree_place *place);
 
-#define cleanup_place __attribute__((cleanup(tree_place_close)))
+#define cleanup_tree_place __attribute__((cleanup(tree_place_close)))

@@ -5,7 +5,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 
 #include "instance.h"
@@ -125,6 +127,53 @@ static void test_saved_and_loaded(void **state)
 	instance_forget(dir, "x");
 	instance_free(&loaded);
 	assert_int_equal(instance_load(dir, "x", &loaded), 0);
+}
+
+// What instance_tells says in a process whose /proc has nothing in it; 77: it cannot have such a
+// one.
+static int tell_without_proc(void)
+{
+	struct error err = { 0 };
+
+	if (unshare(getuid() == 0 ? CLONE_NEWNS : CLONE_NEWUSER | CLONE_NEWNS) < 0 ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    mount("none", "/proc", "tmpfs", 0, NULL) < 0)
+		return 77;
+	return instance_tells(&err) == -1 && err.code == ERR_FLAKE ? 1 : 0;
+}
+
+// The same with the /proc of another PID namespace.
+static int tell_in_another_namespace(void)
+{
+	pid_t pid;
+	int status = 0;
+
+	if (unshare(getuid() == 0 ? CLONE_NEWPID : CLONE_NEWUSER | CLONE_NEWPID) < 0)
+		return 77;
+	pid = fork();
+	if (pid == 0)
+		_exit(instance_tells(NULL) < 0 ? 1 : 0);
+	waitpid(pid, &status, 0);
+	return WEXITSTATUS(status);
+}
+
+static void test_what_cannot_be_told(void **state)
+{
+	static int (*const cases[])(void) = { tell_without_proc, tell_in_another_namespace };
+	int status = 0;
+
+	(void)state;
+	assert_int_equal(instance_tells(NULL), 0);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		pid_t pid = fork();
+
+		if (pid == 0)
+			_exit(cases[i]());
+		waitpid(pid, &status, 0);
+		if (WEXITSTATUS(status) == 77)
+			skip();
+		assert_int_equal(WEXITSTATUS(status), 1);
+	}
 }
 
 static void test_stale_and_broken(void **state)
@@ -248,6 +297,7 @@ int main(void)
 		T(test_keys),
 		T(test_start_time),
 		T(test_saved_and_loaded),
+		T(test_what_cannot_be_told),
 		T(test_stale_and_broken),
 		T(test_lock_excludes),
 		T(test_relay_carries_the_plan),
