@@ -35,11 +35,12 @@ local function parse(text)
   return groups
 end
 
--- Program and rest of an Exec line. A quoted program with escapes in it is none we know.
+-- Program and rest of an Exec line. A quoted program with escapes in it is none we know, nor is one
+-- that goes on behind its quotes: desktops cut at blanks.
 local function split_exec(exec)
   local program, rest = exec:match('^"([^"\\]+)"(.*)$')
-  if program then return program, rest end
-  return exec:match('^([^%s"]+)(.*)$')
+  if not program then program, rest = exec:match('^([^%s"]+)(.*)$') end
+  if program and rest:find("^%s") or rest == "" then return program, rest end
 end
 
 -- Some desktops give what looks like shell to a shell: only arguments that are text for all.

@@ -45,6 +45,16 @@ describe("flake.desktop_entry", function()
     end
   end)
 
+  it("cuts the program off where desktops do", function()
+    for _, exec in ipairs { '"joe"man rm', 'joe"man" rm', '"joe""man"', '"joe"%u', 'joe"', '"joe',
+      '"joe"\\smore' } do
+      assert.is_nil(rewrite(entry(exec)), exec)
+    end
+    assert.are.equal("/usr/bin/joe x", exec_of('"joe" x'))
+    local text = rewrite(entry("joe", "Actions=a;\n\n[Desktop Action a]\nExec=\"joe\"man rm\n"))
+    assert.is_nil(text:find("man", 1, true))
+  end)
+
   it("leaves out keys that mean nothing outside, and broken ones", function()
     local text = rewrite(entry("joe", "Name=Joe\nName[de]=Josef\nDBusActivatable=true\nPath=/x\n"
       .. "X-Foo=bar\nIcon=joe\nTryExec=joe\nComment=a\27[31mb\nGenericName=\255\nIcon[de]=x\n"
