@@ -64,7 +64,7 @@ HTTP := http http_download http_address
 ARCHIVE := $(patsubst src/%.c,%,$(wildcard src/archive*.c))
 BIND_PROCESS := $(patsubst src/%.c,%,$(wildcard src/bind_proc*.c))
 BIND_YAML := bind_yaml bind_yaml_dump
-BIND_PILOT := bind_pilot bind_plan bind_state bind_vm
+BIND_PILOT := bind_pilot bind_plan bind_options bind_state bind_vm
 BIND_FS := $(patsubst src/%.c,%,$(wildcard src/bind_fs*.c)) bind_tree
 PILOTS := podman firecracker
 # An engine may have more files than the one of its name.

@@ -112,8 +112,10 @@ bool plan_environment(const struct plan *plan, struct strv *env);
 void plan_free(struct plan *plan);
 #define cleanup_plan __attribute__((cleanup(plan_free)))
 
-// Splits "OPTION VALUE" entries of a definition into tokens and expands %NAME from the
-// environment. Missing variables become empty and are collected in missing (may be NULL).
+// Splits "OPTION VALUE" entries of a definition into tokens.
+void plan_split(struct strv *out, const struct strv *entries);
+
+// Splits entries and expands %NAME from the environment. Missing variables become empty and are collected in missing (may be NULL).
 int plan_expand(struct strv *out, const struct strv *entries, struct strv *missing,
 		struct error *err);
 

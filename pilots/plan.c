@@ -155,27 +155,31 @@ static char *expand(const char *in, size_t len, struct strv *missing, struct err
 	return steal_ptr(&out);
 }
 
-int plan_expand(struct strv *out, const struct strv *entries, struct strv *missing,
-		struct error *err)
+void plan_split(struct strv *out, const struct strv *entries)
 {
 	for (size_t i = 0; i < entries->n; i++) {
 		const char *entry = entries->v[i] + (entries->v[i][0] == '\\');
 		const char *blank = strchr(entry, ' '), *equals = strchr(entry, '=');
 		size_t first = blank ? (size_t)(blank - entry) : strlen(entry);
-		char *token;
 
 		// "--env=A=b c" is one token: its blank belongs to the value.
 		if (blank && equals && equals < blank && str_starts(entry, "--"))
 			first = strlen(entry);
-		token = expand(entry, first, missing, err);
-		if (!token)
-			return -1;
-		strv_take(out, token);
-		if (!entry[first])
-			continue;
-		while (entry[first] == ' ')
-			first++;
-		token = expand(entry + first, strlen(entry + first), missing, err);
+		strv_take(out, xstrndup(entry, first));
+		if (entry[first])
+			strv_push(out, entry + first + strspn(entry + first, " "));
+	}
+}
+
+int plan_expand(struct strv *out, const struct strv *entries, struct strv *missing,
+		struct error *err)
+{
+	cleanup_strv struct strv tokens = { 0 };
+
+	plan_split(&tokens, entries);
+	for (size_t i = 0; i < tokens.n; i++) {
+		char *token = expand(tokens.v[i], strlen(tokens.v[i]), missing, err);
+
 		if (!token)
 			return -1;
 		strv_take(out, token);

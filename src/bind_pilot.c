@@ -127,6 +127,7 @@ int luaopen_flake_pilot(lua_State *L)
 	lua_call(L, 1, 0);
 	luaL_newlib(L, functions);
 	plan_register(L);
+	options_register(L);
 	state_register(L);
 	vm_register(L);
 	lua_newtable(L);

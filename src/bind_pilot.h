@@ -9,6 +9,7 @@
 #include "flake.h"
 
 void plan_register(lua_State *L);
+void options_register(lua_State *L);
 void state_register(lua_State *L);
 void vm_register(lua_State *L);
 

@@ -77,6 +77,53 @@ static void test_terminal_options(void **state)
 	}
 }
 
+static void note(void *arg, const struct podman_option *option)
+{
+	struct strv *seen = arg;
+
+	strv_pushf(seen, "%zu:%.*s%s%s", option->at, (int)option->len,
+		   option->len ? option->name : "", option->value ? "=" : "",
+		   option->value ? option->value : "");
+}
+
+// What podman 4.3.1 and 5.x make of the words (spf13/pflag).
+static void test_reading(void **state)
+{
+	static const char *const cases[][2] = {
+		{ "--net host --net=none", "0:network=host 2:network=none" },
+		{ "-v /:/x -v/:/x -v=/:/x", "0:volume=/:/x 2:volume=/:/x 3:volume=/:/x" },
+		{ "-itv /:/x", "0:interactive 0:tty 0:volume=/:/x" },
+		{ "-ite=A=B -eA=B -e=A=B", "0:interactive 0:tty 0:env=A=B 1:env=A=B 2:env=A=B" },
+		{ "-t=false -d --rm=false", "0:tty=false 1:detach 2:rm=false" },
+		{ "--privileged=true --privileged", "0:privileged=true 1:privileged" },
+		{ "--env --privileged --pid host", "0:env=--privileged 2:pid=host" },
+		{ "-e --privileged --read-only x", "0:env=--privileged 2:read-only 3:" },
+		{ "--remote --privileged -r -P", "0:remote 1:privileged 2:remote 3:publish-all" },
+		{ "--security-opt= --label", "0:security-opt= 1:label" },
+		{ "--dns-opt x --healthcheck-command y", "0:dns-option=x 2:health-cmd=y" },
+		{ "--rm image --privileged", "0:rm 1: 2:" },
+		{ "-- --privileged", "0: 1:" },
+		{ "- --privileged", "0: 1:" },
+		{ "-Z x", "0:Z=x" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		cleanup_strv struct strv tokens = { 0 }, seen = { 0 };
+		cleanup_free char *text = xstrdup("");
+
+		push_words(&tokens, cases[i][0]);
+		podman_options_each(&tokens, note, &seen);
+		for (size_t n = 0; n < seen.n; n++) {
+			char *more = xasprintf("%s%s%s", text, n ? " " : "", seen.v[n]);
+
+			free(text);
+			text = more;
+		}
+		assert_string_equal(text, cases[i][1]);
+	}
+}
+
 static bool has_init(const char *options)
 {
 	cleanup_plan struct plan plan = { .flake = xstrdup("f"),
@@ -248,6 +295,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_terminal_options),
+		cmocka_unit_test(test_reading),
 		cmocka_unit_test(test_own_init),
 		cmocka_unit_test(test_missing_volumes),
 		cmocka_unit_test(test_bytes_arrive),
