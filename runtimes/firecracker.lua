@@ -44,6 +44,7 @@ return {
   about = "Manage firecracker micro vm flakes",
   type = "ENGINE",
   pilot = "firecracker-pilot",
+  risk = function() return { { level = "note", what = "runs in a virtual machine" } } end,
   commands = {
     pull = {
       about = "Get a VM image: its kis archive, or root file system and kernel.",

@@ -47,6 +47,9 @@ return {
   about = "Manage podman/oci based flakes",
   type = "ENGINE",
   pilot = "podman-pilot",
+  risk = function(flake)
+    return require("shipped.runtimes.podman.risk").options(flake.options)
+  end,
   commands = {
     pull = {
       about = "Pull a container image from a registry.",

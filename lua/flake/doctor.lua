@@ -14,6 +14,7 @@ local output = require "flake.output"
 local own = require "flake.own"
 local pilot = require "flake.pilot"
 local registry = require "flake.registry"
+local risk = require "flake.risk"
 local state = require "flake.doctor.state"
 local storage = require "flake.doctor.storage"
 local vms = require "flake.doctor.vms"
@@ -79,6 +80,17 @@ local function check_own(add, flake)
   end
 end
 
+-- What an admin has decided is weak, not wrong; but that there is no isolation should be known.
+local function check_risk(add, flake, scope)
+  for _, finding in ipairs(risk.of(flake, scope).findings) do
+    if risk.is_at_least(finding, "open") then
+      add("warning", ("flake '%s' is not confined: %s"):format(flake.name, risk.line(finding)),
+        ("all of it: flake-ctl explain --risk %s"):format(flake.name))
+      return
+    end
+  end
+end
+
 local function check_definition(add, name, scope)
   local flake, message, code = registry.find(name, scope)
   if not flake then
@@ -93,6 +105,7 @@ local function check_definition(add, name, scope)
   if flake.engine == "podman" then images.check_parts(add, flake) end
   if flake.engine == "firecracker" then vms.check_flake(add, flake) end
   if scope.user then check_own(add, flake) end
+  check_risk(add, flake, scope)
 end
 
 local orphan_kinds = {

@@ -3,6 +3,7 @@
 local fs = require "flake.fs"
 local own = require "flake.own"
 local registry = require "flake.registry"
+local risk = require "flake.risk"
 
 local M = {}
 
@@ -48,6 +49,16 @@ function M.warn_path(opts, paths, ctx)
       ctx.err:write(("flake-ctl: warning: %s is not on PATH: %s\n"):format(dir,
         own.path_remedy(dir)))
     end
+  end
+end
+
+--- Warns of what makes the flake less confined than its engine does it by itself.
+function M.warn_risk(opts, name, ctx)
+  local flake = registry.find(name, opts)
+  local lines = flake and risk.lines(risk.of(flake, opts), "weak") or {}
+  for _, line in ipairs(lines) do ctx.err:write("flake-ctl: warning: ", line, "\n") end
+  if #lines > 0 then
+    ctx.err:write(("  all of it: flake-ctl explain --risk %s\n"):format(name))
   end
 end
 

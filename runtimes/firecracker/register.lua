@@ -182,6 +182,7 @@ local function say(opts, ctx)
     if remark then ctx.err:write("flake-ctl: warning: ", remark, "\n") end
   end
   registering.warn_path(opts, { opts.app }, ctx)
+  registering.warn_risk(opts, opts.name or base(opts.app), ctx)
 end
 
 --- flake-ctl firecracker register

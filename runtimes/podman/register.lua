@@ -160,6 +160,7 @@ return function(opts, ctx)
     return nil, message, code, registering.hint(opts, code)
   end
   warn(opts, ctx)
+  registering.warn_risk(opts, name, ctx)
   end_old(old, opts)
   parts.finish(opts, name, old, ctx)
   return 0

@@ -5,6 +5,7 @@ local loader = require "flake.loader"
 local output = require "flake.output"
 local pilot = require "flake.pilot"
 local registry = require "flake.registry"
+local risk = require "flake.risk"
 
 -- Quotes for a POSIX shell; text that is not printable ASCII in $'…' (bash, zsh).
 local function shell_quote(text)
@@ -57,13 +58,36 @@ local function print_shell(plan, scripts, out)
   end
 end
 
-local function run(opts, ctx)
-  local where, message, code, plan
-  if opts.user then
-    where, message, code = registry.where(opts)
-    if not where then return nil, message, code end
+local function array(list)
+  return setmetatable(list, { __jsontype = "array" })
+end
+
+local function commands_of(flake)
+  local commands = array {}
+  for i, app in ipairs(flake.apps) do
+    commands[i] = { path = app.path, target = app.target or app.path, user = app.user }
   end
-  plan, message, code = pilot.plan(opts.name, opts.args, where)
+  return commands
+end
+
+-- How far a flake is confined.
+local function print_risk(opts, where, ctx)
+  local flake, message, code = pilot.load(opts.name, where)
+  if not flake then return nil, message, code end
+  local report = risk.of(flake, { user = flake.own })
+  if opts.format == "json" then
+    ctx.out:write(output.json { flake = flake.name, engine = flake.engine, image = flake.image,
+      file = flake.file, confinement = report.confinement, commands = commands_of(flake),
+      findings = array(report.findings) }, "\n")
+    return 0
+  end
+  ctx.out:write(output.line(flake.name), ": ", risk.words(report.confinement), "\n")
+  for _, line in ipairs(risk.lines(report)) do ctx.out:write("  ", line, "\n") end
+  return 0
+end
+
+local function print_plan(opts, where, ctx)
+  local plan, message, code = pilot.plan(opts.name, opts.args, where)
   if not plan then return nil, message, code end
   local scripts
   scripts, message, code = scripts_of(plan)
@@ -71,12 +95,22 @@ local function run(opts, ctx)
   if #plan.argv == 0 and not plan.socket then plan.argv, message, code = argv_of_driver(plan) end
   if not plan.argv then return nil, message, code end
   if opts.format == "json" then
-    plan.hooks = setmetatable(scripts, { __jsontype = "array" })
+    plan.hooks = array(scripts)
     ctx.out:write(output.json(plan), "\n")
   else
     print_shell(plan, scripts, ctx.out)
   end
   return 0
+end
+
+local function run(opts, ctx)
+  local where, message, code
+  if opts.user then
+    where, message, code = registry.where(opts)
+    if not where then return nil, message, code end
+  end
+  if opts.risk and #opts.args > 0 then return nil, "--risk goes without arguments", "EUSAGE" end
+  return (opts.risk and print_risk or print_plan)(opts, where, ctx)
 end
 
 return {
@@ -87,6 +121,8 @@ return {
     { name = "name", positional = true, about = "Name of the flake or of one of its commands." },
     { name = "args", positional = true, multiple = true, optional = true,
       about = "Arguments of the call, behind --." },
+    { name = "risk", flag = true,
+      about = "How far the flake is confined, in plain words, instead." },
     { name = "format", default = "shell", choices = { "shell", "json" }, about = "Output format." },
     { name = "user", flag = true, about = "Only the caller's own flakes." },
   },
