@@ -1,12 +1,20 @@
 -- SPDX-License-Identifier: MIT
--- What a bundle of a podman flake has: its image, base and layers as OCI archives.
+-- What a bundle of a podman flake has: its image, base and layers as OCI archives. podman reads
+-- none of them: each is unpacked and packed again by us without a name, loaded, and named by us.
+local archive = require "flake.archive"
 local fs = require "flake.fs"
 local image = require "flake.image"
-local is_text = require("flake.text").is_text
-local podman = require "flake.podman"
+local loader = require "flake.loader"
+local oci = require "flake.oci"
+local pilot = require "flake.pilot"
+local references = require "flake.references"
+local registry = require "flake.registry"
+local store = require "flake.store"
 local yaml = require "flake.yaml"
 
 local M = {}
+
+local LIMITS = { max_entries = 10000, plain = true }
 
 --- Base and layers.
 function M.parts(flake)
@@ -24,55 +32,144 @@ function M.save(flake, dir)
   return ok, message, code
 end
 
---- Names of the files that a bundle must have. bundle: its manifest.
-function M.files(bundle)
-  local names = { "image" }
-  for i in ipairs(bundle.parts) do names[i + 1] = "part/" .. i end
+-- The images: {{file=, reference=}, …}.
+local function images_of(manifest)
+  local images = { { file = "image", reference = manifest.image } }
+  for i, part in ipairs(manifest.parts) do
+    images[i + 1] = { file = "part/" .. i, reference = part }
+  end
+  return images
+end
+
+--- Names of the files that a bundle must have.
+function M.files(manifest)
+  local names = {}
+  for i, one in ipairs(images_of(manifest)) do names[i] = one.file end
   return names
 end
 
--- The names that podman gives to what it loads must be what the manifest says, or another image
--- would be replaced.
-local function is_named(file, reference)
-  local tagged = reference:match(":[^/]*$") and reference or reference .. ":latest"
-  for _, name in ipairs(image.names_in(file)) do
-    local qualified = tostring(name):sub(-#tagged - 1) == "/" .. tagged
-    if name ~= reference and name ~= tagged and not qualified then return false end
+-- Packs one anew: one.id, one.name (nil: it is meant by its id or digest) and one.packed.
+local function take(one, dir, n)
+  local from, layout = ("%s/%s"):format(dir, one.file), ("%s/layout-%d"):format(dir, n)
+  local ok, message, code = fs.mkdir(layout)
+  if ok then ok, message, code = archive.extract(from, layout, LIMITS) end
+  if ok then ok, message, code = fs.unlink(from) end
+  local found
+  one.packed = ("%s/packed-%d"):format(dir, n)
+  if ok then found, message, code = oci.pack(layout, one.packed) end
+  if not found then return nil, message, code end
+  one.id = found.id
+  local is_id = found.id:sub(1, #one.reference) == one.reference
+  if not is_id and not one.reference:find("@", 1, true) then
+    one.name = references.full_name(one.reference, found.reference)
   end
-  return true
+  return fs.remove_tree(layout)
 end
 
---- Checks the images of an unpacked bundle. Returns true, or nil, message, code.
-function M.check(bundle, file, dir)
-  local images = { { "image", bundle.image } }
-  for i, part in ipairs(bundle.parts) do images[i + 1] = { "part/" .. i, part } end
-  for _, one in ipairs(images) do
-    if not is_text(one[2]) or not is_named(dir .. "/" .. one[1], one[2]) then
-      return nil, ("%s: %s is not of image '%s'"):format(file, one[1],
-        tostring(one[2])), "EARCHIVE"
+local function check_options(manifest, file)
+  for _, option in ipairs(pilot.podman_options(manifest.options)) do
+    if not option.name then
+      return nil, ("%s: '%s' is no option of podman"):format(file, option.text), "EARCHIVE"
     end
   end
   return true
 end
 
---- What a definition must say on this host: nothing else.
-function M.adapt() end
-
-local function load_image(file)
-  local result, message, code = podman.call({ "load", "--quiet", "--input", file },
-    { stdout = "null" })
-  if not result then return nil, message, code end
-  if result.code ~= 0 then return nil, "podman could not load the bundle's image", "EENGINE" end
+--- Checks an unpacked bundle, and makes its images ready to be loaded.
+-- Returns true, or nil, message, code.
+function M.check(manifest, file, dir)
+  local ok, message, code = check_options(manifest, file)
+  if not ok then return nil, message, code end
+  manifest.images = images_of(manifest)
+  for i, one in ipairs(manifest.images) do
+    if references.is_internal(one.reference) then
+      return nil, ("%s: refusing the image name '%s'"):format(file, one.reference), "EARCHIVE"
+    end
+    ok, message, code = take(one, dir, i)
+    if not ok then return nil, ("%s: %s: %s"):format(file, one.file, message), code end
+  end
   return true
 end
 
---- Loads the images of an unpacked bundle. Returns true, or nil, message, code.
-function M.load(bundle, dir)
-  local ok, message, code = load_image(dir .. "/image")
-  for i in ipairs(bundle.parts) do
-    if ok then ok, message, code = load_image(("%s/part/%d"):format(dir, i)) end
+--- What a definition says of files of this host: nothing.
+function M.place() return {} end
+
+-- Names of other flakes that use an image's name.
+local function users_of(name, but, opts)
+  local found = {}
+  local scopes = { { root = opts.root }, not opts.root and loader.user_root() and { user = true }
+    or nil }
+  for _, scope in ipairs(scopes) do
+    for _, row in ipairs(registry.list(scope) or {}) do
+      local flake = row.engine == "podman" and row.name ~= but and registry.find(row.name, scope)
+      for _, used in ipairs(flake and references.collect { flake } or {}) do
+        if references.full_name(used.name, name) == name then table.insert(found, flake.name) end
+      end
+    end
   end
-  return ok, message, code
+  return found
+end
+
+--- Images of this host that would lose their names: {{what=, users={flakes}}, …}, or nil, message,
+-- code.
+function M.replaced(manifest, opts)
+  local place, found = store.of(nil), {}
+  for _, one in ipairs(manifest.images) do
+    local there, message, code
+    if one.name then there, message, code = place:image(one.name) end
+    if message then return nil, message, code end
+    one.old = there and there.id
+    if there and there.id ~= one.id then
+      table.insert(found, { what = ("image '%s'"):format(one.name),
+        users = users_of(one.name, manifest.name, opts) })
+    end
+  end
+  return found
+end
+
+local function load_one(place, one)
+  local there, message, code = place:image(one.id)
+  if message then return nil, message, code end
+  if there then return true end
+  local ok
+  ok, message, code = place:podman { "load", "--quiet", "--input", one.packed }
+  if not ok then
+    return nil, ("podman could not load the bundle's image: %s"):format(message), code
+  end
+  one.is_new = true
+  there, message, code = place:image(one.id)
+  if there then return true end
+  return nil, message or "podman loaded another image than the bundle's", code or "EENGINE"
+end
+
+-- Names are as they were, and what was loaded goes.
+local function take_back(place, images)
+  for _, one in ipairs(images) do
+    if one.is_named and one.old then
+      place:tag(one.old, one.name)
+    elseif one.is_named then
+      place:untag(one.id, one.name)
+    end
+    if one.is_new then place:drop(one.id) end
+  end
+end
+
+--- Loads the images of a checked bundle. Returns true, or nil, message, code.
+function M.load(manifest)
+  local place = store.of(nil)
+  local ok, message, code = true, nil, nil
+  for _, one in ipairs(manifest.images) do
+    if ok then ok, message, code = load_one(place, one) end
+  end
+  for _, one in ipairs(manifest.images) do
+    if ok and one.name then
+      ok, message, code = place:tag(one.id, one.name)
+      one.is_named = ok
+    end
+  end
+  if ok then return true end
+  take_back(place, manifest.images)
+  return nil, message, code
 end
 
 return M

@@ -44,11 +44,12 @@ function M.files()
 end
 
 --- Checks an unpacked bundle. Returns true, or nil, message, code.
-function M.check(bundle, file, dir)
+function M.check(manifest, file, dir)
+  manifest.dir = dir
   if not loader.find("runtimes", "firecracker") then
     return nil, ("%s is of a VM flake: install firecracker-pilot first"):format(file), "ENOENT"
   end
-  local ok, why = vm.check_name(bundle.image)
+  local ok, why = vm.check_name(manifest.image)
   if not ok then
     return nil, ("%s: the name of its image %s"):format(file, why), "EARCHIVE"
   end
@@ -61,31 +62,16 @@ function M.check(bundle, file, dir)
   return true
 end
 
--- The engine's section of a definition, made where it is missing.
-local function section_of(doc, version)
-  local at = doc
-  for _, key in ipairs(vm.section_path(version)) do
-    if type(at[key]) ~= "table" then at[key] = {} end
-    at = at[key]
-  end
-  return at
-end
-
---- Makes a definition say where this host has the image's files, and forget network devices of the
--- other. Returns the same for a last fragment.
-function M.adapt(bundle, doc, dir, opts)
-  local version, last = tostring(doc.version), {}
-  local place = ("%s/%s"):format(vm.images_dir(opts), bundle.image)
+--- Where this host will have the image's files, by the keys of a definition.
+function M.place(manifest, dir, opts)
+  local place, files = ("%s/%s"):format(vm.images_dir(opts), manifest.image), {}
   if opts.root then place = place:sub(#opts.root + 1) end
-  for _, at in ipairs { section_of(doc, version), section_of(last, version) } do
-    for name, key in pairs(KEYS) do
-      local there = fs.stat(("%s/image/%s"):format(dir, name))
-      at[key] = there and ("%s/%s"):format(place, name) or nil
+  for name, key in pairs(KEYS) do
+    if fs.stat(("%s/image/%s"):format(dir, name)) then
+      files[key] = ("%s/%s"):format(place, name)
     end
   end
-  local own = section_of(doc, version)
-  own.tap, own.tap_made = nil, nil
-  return last
+  return files
 end
 
 -- Is the same image there already?
@@ -107,15 +93,23 @@ local function is_there(there, dir)
   return fs.stat(initrd) and vm_store.pad_initrd(initrd) and is_same(there, dir)
 end
 
---- Gives this host the image. Returns true, or nil, message, code.
-function M.load(bundle, dir, opts)
-  local there = ("%s/%s"):format(vm.images_dir(opts), bundle.image)
-  if is_there(there, dir .. "/image") then return true end
-  if fs.lstat(there) and not opts.force then
-    return nil, ("image '%s' exists already, and is not the bundle's: --force replaces it, for "
-      .. "other flakes, too"):format(bundle.image), "EEXIST"
+--- The image of this host that would be another one: {{what=, users={flakes}}} or {}.
+function M.replaced(manifest, opts)
+  local there = ("%s/%s"):format(vm.images_dir(opts), manifest.image)
+  if not fs.lstat(there) or is_there(there, manifest.dir .. "/image") then return {} end
+  local users = {}
+  for _, flake in ipairs(vm.flakes_of(manifest.image, there, opts) or {}) do
+    if flake.name ~= manifest.name then table.insert(users, flake.name) end
   end
-  local job <close>, message, code = vm_store.begin { name = bundle.image, force = opts.force,
+  return { { what = ("image '%s'"):format(manifest.image), users = users } }
+end
+
+--- Gives this host the image. Returns true, or nil, message, code.
+function M.load(manifest, opts)
+  local dir = manifest.dir
+  local there = ("%s/%s"):format(vm.images_dir(opts), manifest.image)
+  if is_there(there, dir .. "/image") then return true end
+  local job <close>, message, code = vm_store.begin { name = manifest.image, force = opts.force,
     root = opts.root, user = opts.user }
   if not job then return nil, message, code end
   for _, name in ipairs(fs.list(dir .. "/image")) do

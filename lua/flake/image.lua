@@ -78,30 +78,6 @@ function M.save(reference, target)
   return ok, message, code
 end
 
--- A member of an archive as JSON table; {} if it is none.
-local function json_member(file, member)
-  -- libarchive is loaded only where it is needed: it takes its time.
-  local text = require("flake.archive").read_file(file, member)
-  local value = require("dkjson").decode(text or "")
-  return type(value) == "table" and value or {}
-end
-
---- The names that podman gives to what it loads from an OCI or docker archive.
-function M.names_in(file)
-  local names = {}
-  local images = json_member(file, "index.json").manifests
-  for _, one in ipairs(type(images) == "table" and images or {}) do
-    local annotations = type(one) == "table" and one.annotations
-    table.insert(names, type(annotations) == "table"
-      and annotations["org.opencontainers.image.ref.name"] or nil)
-  end
-  for _, one in ipairs(json_member(file, "manifest.json")) do
-    local tags = type(one) == "table" and one.RepoTags
-    for _, name in ipairs(type(tags) == "table" and tags or {}) do table.insert(names, name) end
-  end
-  return names
-end
-
 --- Prints /NAME.yaml of an image, NAME being its base name without tag.
 function M.print_info(reference, out)
   local name = reference:match("([^/]*)$"):gsub("[:@].*$", "")

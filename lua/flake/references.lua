@@ -24,6 +24,27 @@ local function has_registry(name)
   return first and (first:find("[.:]") or first == "localhost")
 end
 
+-- Registries that a short name may stand for, as podman writes them in front of it.
+local function is_registry(prefix)
+  if prefix == "docker.io/library" then return true end
+  return has_registry(prefix .. "/") and not prefix:find("/", 1, true)
+end
+
+--- The full name of an image that is called by a reference. noted: what somebody says it is called:
+-- it may add the registry, where the reference has none, and nothing else.
+function M.full_name(reference, noted)
+  local full = M.with_tag(reference)
+  if has_registry(full) or type(noted) ~= "string" then return full end
+  if noted:sub(-#full - 1) ~= "/" .. full or noted:find("[^%w._:/-]") then return full end
+  return is_registry(noted:sub(1, -#full - 2)) and noted or full
+end
+
+--- Is the name one of ours, for images that no definition names?
+function M.is_internal(name)
+  return name:match("^localhost/flake%-pilot/") ~= nil
+    or name:match("^localhost/flake%-pilot%-keep/") ~= nil
+end
+
 --- Can the reference be pinned? Ids look like names: only the store can tell.
 function M.may_be_pinned(name)
   return name:find("@", 1, true) ~= nil or name:match("^%x+$") ~= nil and #name >= 12

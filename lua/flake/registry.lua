@@ -115,8 +115,9 @@ local function drop_old(old, def, dir, prefix)
   end
 end
 
--- The paths of commands as keys stay in the order of the definition.
-local function text_of(def)
+--- The text of a definition. def: as for register. The paths of commands stay in their order.
+-- Returns it, or nil, message, code.
+function M.text(def)
   local order = table.move(ORDER, 1, #ORDER, 1, {})
   for _, app in ipairs(def.apps) do table.insert(order, app.path) end
   local text, message = yaml.dump(def.doc, { order = order })
@@ -203,7 +204,7 @@ function M.register(def, opts)
   if not dir then return nil, problem, name end
   local ok, message, code = check(def, dir, opts)
   local text
-  if ok then text, message, code = text_of(def) end
+  if ok then text, message, code = M.text(def) end
   if not text then return nil, message, code end
   if opts.prepare then ok, message, code = opts.prepare() end
   if not ok then return nil, message, code end

@@ -88,6 +88,21 @@ local function confirm(ask)
   until false
 end
 
+--- Asks a question that has the answers y and n. io: {input=, err=}, for tests.
+-- Returns true, or nil, message, "ECANCELED".
+function M.confirm(question, io_)
+  local ask = { input = io_ and io_.input or io.stdin, err = io_ and io_.err or io.stderr }
+  repeat
+    say(ask, question, ": ")
+    local line, message, code = read_line(ask)
+    if not line then return nil, message, code end
+    if line:lower() == "y" or line:lower() == "yes" then return true end
+    if line:lower() == "n" or line:lower() == "no" then
+      return nil, "cancelled, nothing was made", "ECANCELED"
+    end
+  until false
+end
+
 --- Asks for what values (as of option.resolve) do not hold yet, or hold by default only; then all
 -- of it is shown to be confirmed. io: {input=, err=}, for tests.
 -- Returns values, or nil, message, "ECANCELED".

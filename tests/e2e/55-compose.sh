@@ -404,7 +404,7 @@ run flake-ctl podman export --bundle fdelta "$T/fdelta.flake"
 check "a bundle of a delta flake" rc_is 0
 flake-ctl podman remove --app /usr/bin/fdelta
 podman rmi -f localhost/layer localhost/delta >/dev/null 2>&1
-run flake-ctl import "$T/fdelta.flake"
+run flake-ctl import --yes "$T/fdelta.flake"
 check "brings all its parts" podman image exists localhost/layer
 run fdelta -c 'cat /opt/two'
 check "and runs" out_is layer

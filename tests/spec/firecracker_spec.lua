@@ -597,6 +597,46 @@ describe("flake-ctl firecracker", function()
       end
     end)
 
+    it("import takes nothing that names files or devices of the host", function()
+      local file, dir = place.root .. "/mybash.flake", place.root .. "/unpacked"
+      assert.are.equal(0, (place:ctl("firecracker", "export", "mybash", file)))
+      assert.are.equal(0, (place:ctl("firecracker", "remove", "--app", "/usr/bin/mybash")))
+      assert(fs.mkdir(dir))
+      assert(archive.extract(file, dir))
+      local manifest = fs.read(dir .. "/bundle.yaml")
+      assert.is_nil(manifest:find(images, 1, true))
+      local function import()
+        assert(archive.create(file, dir))
+        return place:ctl("import", "--force", "--yes", file)
+      end
+      for _, key in ipairs { "initrd_path: /etc/shadow", "tap: lo", "tap_made: true",
+        "kernel_image_path: /etc/shadow" } do
+        place:put("/unpacked/bundle.yaml", (manifest:gsub("machine:", "machine:\n  " .. key)))
+        local code, _, err = import()
+        assert.are.equal(1, code)
+        assert.matches("has no right 'machine'", err)
+      end
+      -- Format 1 has a definition of its own, of which such things are not taken.
+      place:put("/unpacked/bundle.yaml", "{format: 1, name: mybash, engine: firecracker, "
+        .. "image: leap, apps: [{path: /usr/bin/mybash, target: /usr/bin/mybash}], include: []}")
+      place:put("/unpacked/flake.yaml", "vm: {name: leap, host_app_path: /usr/bin/mybash, "
+        .. "target_app_path: /usr/bin/mybash, runtime: {firecracker: {vcpu_count: 3, "
+        .. "rootfs_image_path: /dev/sda, kernel_image_path: /x}}}")
+      place:put("/unpacked/flake.d/x.yaml",
+        "vm: {runtime: {firecracker: {initrd_path: /etc/shadow, tap: lo}}}")
+      local code, _, err = import()
+      assert.are.equal(0, code, err)
+      local params = vm.params(assert(pilot.load("mybash")))
+      assert.are.same({ "3", images .. "/leap/rootfs", images .. "/leap/kernel" },
+        { params.vcpu, params.rootfs, params.kernel })
+      assert.is_nil(params.initrd)
+      assert.is_nil(params.tap)
+      place:put("/unpacked/flake.d/x.yaml", "include: {path: [/etc/shadow]}")
+      code, _, err = import()
+      assert.are.equal(1, code)
+      assert.matches("says something else than its bundle.yaml", err)
+    end)
+
     it("import takes no files but those that an image has", function()
       local file, dir = place.root .. "/mybash.flake", place.root .. "/unpacked"
       assert.are.equal(0, (place:ctl("firecracker", "export", "mybash", file)))

@@ -1,5 +1,7 @@
 -- SPDX-License-Identifier: MIT
 local fs = require "flake.fs"
+local oci_image = require "support.oci_image"
+local pilot = require "flake.pilot"
 local process = require "flake.process"
 local yaml = require "flake.yaml"
 local Place = require "support.place"
@@ -436,10 +438,12 @@ describe("flake-ctl podman", function()
 
   describe("bundles", function()
     before_each(function()
-      place:stand_in("podman", [[
-        while [ $# -gt 1 ]; do [ "$1" = --output ] && echo image >"$2"; shift; done]])
-      register("tools", "--container", "img", "--app", "/usr/bin/a", "--app", "/usr/bin/b")
-      place:put("/usr/share/flakes/tools.d/10.yaml", "container: {runtime: {podman: [--x]}}")
+      oci_image.stand_in(place)
+      oci_image.write(place.image, "img", "localhost/img:latest")
+      register("tools", "--container", "img", "--app", "/usr/bin/a", "--app", "/usr/bin/b",
+        "--share", "locale", "--resume", "--user-may-override")
+      place:put("/usr/share/flakes/tools.d/10.yaml",
+        "container: {runtime: {podman: [--read-only]}}")
       place:put("/usr/share/flakes/tools.d/launch.lua", "return function() end")
       place:put("/srv/extra.tar", "a tar")
       place:put("/usr/share/flakes/tools.d/20.yaml",
@@ -448,18 +452,50 @@ describe("flake-ctl podman", function()
 
     it("go out and come back", function()
       local file = place.root .. "/tools.flake"
-      local before = fs.read(place.flakes .. "/tools.yaml")
+      local before = assert(pilot.load("tools"))
       assert.are.equal(0, (place:ctl("podman", "export", "--bundle", "tools", file)))
       assert.are.equal(0, (place:ctl("podman", "remove", "--app", "/usr/bin/a")))
       local code, out = place:ctl("import", file)
       assert.are.same({ 0, "imported flake tools\n" }, { code, out })
-      assert.is_truthy(before)
       assert.are.equal("tools.yaml", fs.readlink(place.flakes .. "/b.yaml"))
-      assert.is_truthy(fs.stat(place.flakes .. "/tools.d/10.yaml"))
-      assert.is_nil(fs.stat(place.flakes .. "/tools.d/launch.lua"))
+      assert.are.same({}, fs.list(place.flakes .. "/tools.d"))
       assert.are.equal("a tar", fs.read(place.flakes .. "/tools.include/1"))
+      local after = assert(pilot.load("tools"))
+      for _, key in ipairs { "image", "apps", "options", "share", "resume", "user_may_override" } do
+        assert.are.same(before[key], after[key], key)
+      end
+      assert.are.same({ place.flakes .. "/tools.include/1" }, after.include.tar)
       assert.are.equal(1, (place:ctl("import", file)))
       assert.are.equal(0, (place:ctl("import", "--force", file)))
+    end)
+
+    it("keep what commands have of their own, and parts", function()
+      local file = place.root .. "/mix.flake"
+      place:put("/usr/share/flakes/mix.yaml", [[
+version: 2
+runtime:
+  name: localhost/delta
+  base_layer: localhost/base
+  layers: [localhost/mid]
+  instance: resume
+  path_map:
+    /usr/bin/m1: {exports: /bin/m1, user: root, instance: attach}
+    /usr/bin/m2:
+    /usr/bin/m3: {exports: /, instance: ""}
+engine: {pilot: podman, args: ["--net none"]}
+]])
+      local before = assert(pilot.load("mix"))
+      assert.are.equal(0, (place:ctl("podman", "export", "--bundle", "mix", file)))
+      for _, name in ipairs { "m1", "m2", "m3" } do fs.unlink(place.flakes .. "/" .. name) end
+      fs.unlink(place.flakes .. "/mix.yaml")
+      assert.are.equal(2, (place:ctl("import", file)))
+      local code, _, err = place:ctl("import", "--yes", file)
+      assert.are.equal(0, code, err)
+      local after = assert(pilot.load("mix"))
+      for _, app in ipairs(before.apps) do app.target = app.target or app.path end
+      for _, key in ipairs { "image", "base", "layers", "apps", "options" } do
+        assert.are.same(before[key], after[key], key)
+      end
     end)
 
     it("are not believed", function()
@@ -467,7 +503,8 @@ describe("flake-ctl podman", function()
       local function import(manifest)
         local dir = place.root .. "/evil"
         fs.remove_tree(dir)
-        place:put("/evil/image", "x")
+        assert(fs.mkdir(dir))
+        oci_image.write(dir .. "/image", "x")
         place:put("/evil/flake.yaml", "container: {name: x}")
         if manifest then place:put("/evil/bundle.yaml", manifest) end
         assert(archive.create(place.root .. "/evil.flake", dir))
@@ -482,7 +519,7 @@ describe("flake-ctl podman", function()
         "{format: 1, name: ../x, engine: podman, image: i, apps: [{path: /usr/bin/x}]}")))
       assert.are.equal(1, (import(
         "{format: 1, name: x, engine: podman, image: i, apps: [{path: usr/bin/x}]}")))
-      place:stand_in("podman", "exit 125")
+      oci_image.stand_in(place, '[ "$1" = load ] && exit 125')
       local code, _, err = import(
         "{format: 1, name: x, engine: podman, image: x, apps: [{path: /usr/bin/x}]}")
       assert.are.equal(1, code)

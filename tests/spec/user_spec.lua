@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- User mode: own flakes beside the system's, init, what doctor says to a user.
 local fs = require "flake.fs"
+local oci_image = require "support.oci_image"
 local pilot = require "flake.pilot"
 local process = require "flake.process"
 local Place = require "support.place"
@@ -92,8 +93,8 @@ describe("user mode", function()
   end)
 
   it("works for remove, explain, export, import of own flakes", function()
-    place:stand_in("podman", [[
-      while [ $# -gt 1 ]; do [ "$1" = --output ] && echo image >"$2"; shift; done]])
+    oci_image.stand_in(place)
+    oci_image.write(place.image, "img", "localhost/img:latest")
     become_user()
     register("--app", bin .. "/a")
     assert.matches("# from " .. own .. "/flakes/a.yaml",

@@ -22,6 +22,22 @@ local function ask(values, ...)
 end
 
 describe("the wizard", function()
+  it("confirms only what is clearly answered", function()
+    local function confirm(...)
+      local lines = { ... }
+      local ok, _, code = wizard.confirm("Well? y: yes, n: no", {
+        input = { read = function() return table.remove(lines, 1) end },
+        err = { write = function() end, flush = function() end } })
+      return ok, code
+    end
+    for _, answer in ipairs { "y\n", "Y\n", " yes \n" } do assert.is_true((confirm(answer))) end
+    for _, answer in ipairs { "n\n", "No\n", "y" } do
+      assert.are.same({ nil, "ECANCELED" }, { confirm(answer) })
+    end
+    assert.is_true((confirm("\n", "yep\n", "y\n")))
+    assert.are.same({ nil, "ECANCELED" }, { confirm("\n") })
+  end)
+
   it("takes proposals at an empty answer, and confirms", function()
     local values, shown = ask({}, "\n", "1\n", "\n", "y\n")
     assert.are.equal("proposed", values.name.value)

@@ -3,11 +3,31 @@
 local cli = require "flake.cli"
 local registry = require "flake.registry"
 
+local function look(opts, ctx)
+  local report, message, code = require("flake.bundle").look(opts.file, { root = opts.root,
+    user = opts.user, anywhere = opts.commands_anywhere })
+  if not report then return nil, message, code end
+  require("flake.bundle_show").print(report, ctx.out)
+  return 0
+end
+
+local function import(opts, ctx)
+  local show = require "flake.bundle_show"
+  local function confirm(report)
+    if not opts.yes then return show.confirm(report, ctx.err) end
+    show.print(report, ctx.err)
+    return true
+  end
+  return require("flake.bundle").import(opts.file, { root = opts.root, user = opts.user,
+    force = opts.force, anywhere = opts.commands_anywhere, bindir = ctx.info.bindir,
+    confirm = confirm })
+end
+
 local function run(opts, ctx)
   local dir, message, code = registry.dir(opts)
   if not dir then return nil, message, code end
-  local name, engine, reason = require("flake.bundle").import(opts.file, { root = opts.root,
-    user = opts.user, force = opts.force, bindir = ctx.info.bindir })
+  if opts.show then return look(opts, ctx) end
+  local name, engine, reason = import(opts, ctx)
   if not name then return nil, engine, reason end
   ctx.out:write("imported flake ", name, "\n")
   if engine == "firecracker" and not opts.root then
@@ -22,6 +42,10 @@ return {
   type = "TOOL",
   options = {
     { name = "file", positional = true, about = "The bundle." },
+    { name = "show", flag = true, about = "Only look: what the flake could do here." },
+    { name = "yes", flag = true, about = "Import it without a question, whatever it can do." },
+    { name = "commands-anywhere", flag = true,
+      about = "Its commands may be outside of directories of commands." },
     { name = "force", flag = true, about = "Replace a flake that exists; never a foreign file." },
     { name = "root", metavar = "DIR", check = cli.absolute_path,
       about = "Fake root for definitions and command links." },
