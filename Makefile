@@ -106,7 +106,7 @@ endif
 
 help:
 	@echo "make | install [PREFIX= DESTDIR=] | deps | demo | check | test | lint | bench | fuzz |"
-	@echo "check-distros [DISTROS= WHAT=demo|check] | coverage | dist | deb | rpm | clean"
+	@echo "check-compilers | check-distros [DISTROS= WHAT=demo|check] | coverage | dist | deb | rpm | clean"
 	@echo "SAN=1: with ASan and UBSan;  V=1: show the commands"
 
 $(B)/src/%.o: src/%.c $(B)/flags
