@@ -61,6 +61,7 @@ local function run_script(flake, part)
   local source = "/systemfiles of image " .. part.reference
   local result, message, code = podman.call({ "run", "--rm", "--pull=never",
     "--name", store.container_name(flake.state_name, "run"), "--network=none", "--read-only",
+    "--tmpfs=/tmp:mode=1777,notmpcopyup", -- podman 5's own has the mode of the image's /tmp
     "--cap-drop=all", "--security-opt=no-new-privileges", "--user=65534:65534",
     "--http-proxy=false", "--workdir=/", "--timeout=" .. SECONDS + 10, "--entrypoint=sh",
     part.id, "/systemfiles" },
