@@ -4,6 +4,7 @@
 -- A bundle holds everything: root/ as it is installed, and the facts of package.yaml.
 local archive = require "flake.archive"
 local fs = require "flake.fs"
+local process = require "flake.process"
 
 local PKGBUILD = [=[
 pkgname=%s
@@ -71,6 +72,11 @@ local function setup(bundle)
   return ok, message, code
 end
 
+-- makepkg 7 asks pacman what is installed: nothing, where there is no pacman.
+local function environment()
+  return not process.which("pacman") and { PACMAN = "true" } or nil
+end
+
 local function compile(bundle)
   local facts, work = bundle.facts, bundle.work .. "/makepkg"
   local ok, message, code = fs.mkdir_p(work)
@@ -83,7 +89,9 @@ local function compile(bundle)
     ok, message, code = archive.create(("%s/%s-%s.tar"):format(work, facts.name, facts.version),
       bundle.root, { mtime = facts.epoch })
   end
-  if ok then ok, message, code = bundle:run({ "makepkg", "--nodeps", "--force" }, work) end
+  if ok then
+    ok, message, code = bundle:run({ "makepkg", "--nodeps", "--force" }, work, environment())
+  end
   if not ok then return nil, message, code end
   return { ("%s/%s-%s-1-any.pkg.tar"):format(work, facts.name, facts.version) }
 end

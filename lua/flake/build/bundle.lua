@@ -127,11 +127,12 @@ local function tail(path)
 end
 
 --- Runs a packager's tool in the directory cwd; of its output only the end of a failure is shown.
--- Returns true, or nil, message, code.
-function M:run(argv, cwd)
+-- more: environment variables beyond those of every packager. Returns true, or nil, message, code.
+function M:run(argv, cwd, more)
   local log = ("%s/%s.log"):format(self.work, argv[1])
   local env = { SOURCE_DATE_EPOCH = ("%d"):format(self.facts.epoch) }
   for name, value in pairs(ENVIRONMENT) do env[name] = value end
+  for name, value in pairs(more or {}) do env[name] = value end
   local status, message, code = progress.run("running " .. argv[1], argv, { cwd = cwd, env = env,
     stdout = { path = log }, stderr = "stdout" }, self.ctx.err)
   if not status then return nil, message, code end
