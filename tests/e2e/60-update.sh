@@ -180,12 +180,14 @@ sixth=$(id_of "$REF")
 # Killed and interrupted in the middle.
 rm "$T/tree/bin/cat"
 publish "$REF"
-cat >/usr/local/bin/podman <<'SH'
+mkdir "$T/slow"
+cat >"$T/slow/podman" <<'SH'
 #!/bin/sh
 [ "$1" != run ] || { touch "$STOPPED"; sleep 20; }
 exec /usr/bin/podman "$@"
 SH
-chmod 755 /usr/local/bin/podman
+chmod 755 "$T/slow/podman"
+PATH=$T/slow:$PATH
 export STOPPED=$T/stopped
 for sig in TERM KILL; do
 	rm -f "$STOPPED"
@@ -198,7 +200,7 @@ for sig in TERM KILL; do
 	[ $sig = KILL ] || check "the old image is back at once" [ "$(id_of "$REF")" = "$sixth" ]
 	[ $sig = KILL ] || check "without temporary name" no_keep
 done
-rm /usr/local/bin/podman
+PATH=${PATH#*:}
 check "after kill -9 the old image is safe" podman image exists "$sixth"
 podman image prune -f >/dev/null 2>&1
 check "from prune too" podman image exists "$sixth"

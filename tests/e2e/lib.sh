@@ -36,6 +36,9 @@ skip() {
 	echo "skipped $1: $2"
 }
 
+# podman_is VERSION: or later.
+podman_is() { printf '%s\n' "$1" "$(podman --version | tr -dc 0-9.)" | sort -CV; }
+
 rc_is() { [ "$rc" = "$1" ]; }
 out_is() { [ "$(cat "$out")" = "$1" ]; }
 out_has() { grep -qF -- "$1" "$out"; }
