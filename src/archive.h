@@ -54,6 +54,8 @@ struct archive_extract {
 struct archive_create {
 	const char *format;	 // "tar" (default: pax), "zip", "cpio", …
 	const char *compression; // "none" (default), "gzip", "xz", "zstd", "bzip2"
+	bool owner;		 // keep uid and gid; else 0:0
+	bool links;		 // keep hard links; leave out what is no file, directory or link
 	bool fixed_mtime;
 	int64_t mtime; // for all entries, seconds since the epoch
 	archive_progress *progress;
@@ -83,8 +85,9 @@ int archive_decompress(const char *from, const char *to, const struct archive_sl
 int archive_read_member(const char *path, const char *member, size_t limit, char **out, size_t *len,
 			struct error *err);
 
-// Packs all below dir, sorted by path, owner 0:0, atomically (temp file and rename). With a fixed
-// mtime the result depends on nothing but names, modes and content.
+// Packs all below dir, sorted by path, atomically (temp file and rename); no link in it is
+// followed, whatever happens to it meanwhile. With a fixed mtime the result depends on nothing but
+// names, modes and content.
 int archive_pack(const char *path, const char *dir, const struct archive_create *how,
 		 struct archive_result *result, struct error *err);
 

@@ -157,7 +157,8 @@ static int l_extract(lua_State *L)
 
 static int l_create(lua_State *L)
 {
-	static const char *const keys[] = { "format", "compression", "mtime", "progress", NULL };
+	static const char *const keys[] = { "format", "compression", "mtime", "owner",
+					    "links",  "progress",    NULL };
 	const char *path = luaL_checkstring(L, 1), *dir = luaL_checkstring(L, 2);
 	struct archive_create how = { 0 };
 	struct archive_result count = { 0 };
@@ -169,6 +170,8 @@ static int l_create(lua_State *L)
 	how.format = lu_opt_string(L, 3, "format", NULL);
 	how.compression = lu_opt_string(L, 3, "compression", NULL);
 	how.mtime = lu_opt_int(L, 3, "mtime", INT64_MIN);
+	how.owner = lu_opt_bool(L, 3, "owner", false);
+	how.links = lu_opt_bool(L, 3, "links", false);
 	how.fixed_mtime = how.mtime != INT64_MIN;
 	how.progress = push_progress(L, &side) ? on_progress : NULL;
 	how.progress_arg = &side;

@@ -119,7 +119,7 @@ end
 -- Rootless, the files of others have no owner inside; so all belong to the image's root.
 local function owner_option(st)
   if fs.geteuid() ~= 0 then return "--chown=0:0 " end
-  return st and ("--chown=%d:%d "):format(st.uid, st.gid) or ""
+  return ("--chown=%d:%d "):format(st.uid, st.gid)
 end
 
 local function add_file(recipe, i, path, real, st)
@@ -132,23 +132,37 @@ local function add_file(recipe, i, path, real, st)
   return true
 end
 
+-- A copy: what podman mounts, as it does with a directory that is named as --build-context, an
+-- instruction of an image could change.
+local function add_dir(recipe, i, path, real)
+  local name = ("path-%d.tar"):format(i)
+  local packed, message, code = archive.create(recipe.dir .. "/" .. name, real,
+    { owner = fs.geteuid() == 0, links = true })
+  local ok = packed
+  if packed and packed.entries > 0 then
+    recipe:line('ADD ["%s", "%s"]', name, recipe:arg(path .. "/"))
+  elseif packed then
+    ok, message, code = fs.mkdir(("%s/path-%d"):format(recipe.dir, i))
+    recipe:line('COPY ["path-%d/", "%s"]', i, recipe:arg(path .. "/"))
+  end
+  return ok and true, message, code
+end
+
+local function add_path(recipe, flake, i, entry)
+  local path = includes.absolute(flake, entry):gsub("/+$", "")
+  local real, message, code = fs.realpath(path)
+  local st = real and fs.stat(real)
+  if not st then return nil, message, code end
+  if st.type == "directory" and real ~= "/" then return add_dir(recipe, i, path, real) end
+  if st.type == "file" then return add_file(recipe, i, path, real, st) end
+  return nil, ("flake '%s': include.path: %s is neither file nor directory")
+    :format(flake.name, real), "EFLAKE"
+end
+
 local function add_paths(recipe, flake)
   for i, entry in ipairs(flake.include.path) do
-    local path = includes.absolute(flake, entry):gsub("/+$", "")
-    local real, message, code = fs.realpath(path)
-    local st = real and fs.stat(real)
-    if not st then return nil, message, code end
-    if st.type == "directory" and real ~= "/" then
-      recipe:option(("--build-context=path%d=%s"):format(i, real))
-      recipe:line('COPY %s--from=path%d [".", "%s"]', owner_option(), i, recipe:arg(path .. "/"))
-    elseif st.type == "file" then
-      local ok
-      ok, message, code = add_file(recipe, i, path, real, st)
-      if not ok then return nil, message, code end
-    else
-      return nil, ("flake '%s': include.path: %s is neither file nor directory")
-        :format(flake.name, real), "EFLAKE"
-    end
+    local ok, message, code = add_path(recipe, flake, i, entry)
+    if not ok then return nil, message, code end
   end
   return true
 end
@@ -164,20 +178,22 @@ local function json_list(list)
   return require("dkjson").encode(setmetatable(list or {}, { __jsontype = "array" }))
 end
 
-local function add_environment(recipe, config)
-  for _, entry in ipairs(config.Env or {}) do
+local function add_environment(recipe, entries)
+  for _, entry in ipairs(entries) do
     local name, value = entry:match("^([%a_][%w_.-]*)=(.*)$")
     if name then recipe:line('ENV %s="%s"', name, recipe:arg(value)) end
   end
 end
 
+local function add_command(recipe, config)
+  recipe:line("ENTRYPOINT %s", json_list(config.Entrypoint))
+  recipe:line("CMD %s", json_list(config.Cmd))
+end
+
 -- What runs, and how, is the container's where it says something, else the base's.
 local function add_config(recipe, config)
-  add_environment(recipe, config)
-  if config.Entrypoint or config.Cmd then
-    recipe:line("ENTRYPOINT %s", json_list(config.Entrypoint))
-    recipe:line("CMD %s", json_list(config.Cmd))
-  end
+  add_environment(recipe, config.Env or {})
+  if config.Entrypoint or config.Cmd then add_command(recipe, config) end
   for _, path in ipairs(sorted_keys(config.Volumes)) do
     recipe:line('VOLUME ["%s"]', recipe:arg(path))
   end
@@ -198,10 +214,38 @@ local function add_config(recipe, config)
   if (config.User or "") ~= "" then recipe:line('USER "%s"', recipe:arg(config.User)) end
 end
 
+local function environment_of(config)
+  local entries = {}
+  for _, entry in ipairs(config.Env or {}) do entries[entry:match("^[^=]*")] = entry end
+  return entries
+end
+
+-- The copy of the lowest part got the command and some variables of the container that it was made
+-- of: they are the part's again. Variables of the highest part, which come later, stay.
+local function restore_config(recipe, parts, copy)
+  local config, now, lost = parts[1].config, environment_of(copy), {}
+  local known, above = environment_of(config), environment_of(parts[#parts].config)
+  for _, entry in ipairs(config.Env or {}) do
+    if now[entry:match("^[^=]*")] ~= entry then table.insert(lost, entry) end
+  end
+  add_environment(recipe, lost)
+  for _, name in ipairs(sorted_keys(now)) do
+    if not known[name] and not above[name] then recipe:option("--unsetenv=" .. name) end
+  end
+  add_command(recipe, config)
+  for _, path in ipairs(sorted_keys(config.Volumes)) do
+    if not (copy.Volumes or {})[path] then recipe:line('VOLUME ["%s"]', recipe:arg(path)) end
+  end
+end
+
 local function write_recipe(recipe, job, opts, ctx)
   local flake, parts = job.flake, job.parts
-  recipe:line("FROM %s", store.part_name(flake.state_name))
-  local ok, message, code = add_parts(recipe, job)
+  local copy, message, code = store.copy_base(flake.state_name, parts[1])
+  if not copy then return nil, message, code end
+  recipe:line("FROM %s", store.base_name(flake.state_name))
+  restore_config(recipe, parts, copy)
+  local ok
+  ok, message, code = add_parts(recipe, job)
   if ok then ok, message, code = add_host_files(recipe, job, opts, ctx) end
   if ok then ok, message, code = add_tars(recipe, flake) end
   if ok then ok, message, code = add_paths(recipe, flake) end
@@ -236,14 +280,13 @@ end
 --- Builds the image of a job (compose.lua) under its key.
 -- Returns true, or nil, message, code; leaves nothing behind but the image.
 return function(job, opts, ctx)
-  local _ <close> = store.workshop(job.flake.state_name, job.parts[1])
+  local _ <close> = store.workshop(job.flake.state_name)
   local temp <close>, why, name = store.temp_dir(job.flake.state_name)
   if not temp then return nil, why, name end
   local recipe = setmetatable({ dir = temp:path() .. "/context", aside = temp:path(), lines = {},
     options = {}, count = 0, key = job.state.key:sub(1, 16) }, Recipe)
   local ok, message, code = fs.mkdir(recipe.dir)
   if ok then ok, message, code = write_recipe(recipe, job, opts, ctx) end
-  if ok then ok, message, code = store.tag_part(job.flake.state_name, job.parts[1]) end
   if ok then ok, message, code = run_build(recipe, job) end
   return ok, message, code
 end

@@ -13,6 +13,7 @@ local M = {}
 local LIST_MAX = 8 << 20
 local PATHS_MAX = 20000
 local SECONDS = 20
+local LIMITS = { memory = "--memory=256m", pids = "--pids-limit=64" }
 
 local function printable(text)
   return (text:gsub("%c", "?"))
@@ -56,15 +57,28 @@ local function read_out(container, path, source, dir)
   return archive.read_file(file, members[1].path)
 end
 
+-- podman refuses a limit that the caller's cgroups cannot hold.
+local function add_limits(argv)
+  local known = podman.ask("info", "--format", "{{.Host.CgroupControllers}}") or ""
+  for controller, option in pairs(LIMITS) do
+    if (" " .. known:gsub("%W", " ") .. " "):find(" " .. controller .. " ", 1, true) then
+      table.insert(argv, option)
+    end
+  end
+end
+
 -- The output of the script, run with no rights in the image's own root.
 local function run_script(flake, part)
   local source = "/systemfiles of image " .. part.reference
-  local result, message, code = podman.call({ "run", "--rm", "--pull=never",
+  local argv = { "run", "--rm", "--pull=never",
     "--name", store.container_name(flake.state_name, "run"), "--network=none", "--read-only",
-    "--tmpfs=/tmp:mode=1777,notmpcopyup", -- podman 5's own has the mode of the image's /tmp
-    "--cap-drop=all", "--security-opt=no-new-privileges", "--user=65534:65534",
-    "--http-proxy=false", "--workdir=/", "--timeout=" .. SECONDS + 10, "--entrypoint=sh",
-    part.id, "/systemfiles" },
+    -- podman 5's own /tmp has the mode of the image's, and podman's have no limit of their size.
+    "--read-only-tmpfs=false", "--tmpfs=/tmp:mode=1777,notmpcopyup,size=64m", "--cap-drop=all", "--security-opt=no-new-privileges",
+    "--user=65534:65534", "--http-proxy=false", "--workdir=/", "--timeout=" .. SECONDS + 10,
+    "--entrypoint=sh" }
+  add_limits(argv)
+  table.move({ part.id, "/systemfiles" }, 1, 2, #argv + 1, argv)
+  local result, message, code = podman.call(argv,
     { stdin = "null", stdout = "pipe", stderr = "pipe", limit = LIST_MAX, timeout = SECONDS })
   if not result then return nil, source .. ": " .. message, code end
   if result.timed_out then

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- What a composition has in podman's store: images (one name a flake, the key as tag), and, for the
--- time of the work, containers of the parts and a name of the lowest. Every name is derived from
+-- time of the work, containers of the parts and a copy of the lowest. Every name is derived from
 -- the flake's, so that what a killed composition left is found again.
 local fs = require "flake.fs"
 local pilot = require "flake.pilot"
@@ -34,9 +34,9 @@ function M.state_file(flake, suffix)
   return ("%s/~%s.%s"):format(dir, last_part(flake), suffix)
 end
 
---- The name that the lowest part has while the image is composed.
-function M.part_name(flake)
-  return ("localhost/flake-pilot/part-%s-1"):format(last_part(flake))
+--- The name of the copy of the lowest part, while the image is composed.
+function M.base_name(flake)
+  return ("localhost/flake-pilot/base-%s"):format(last_part(flake))
 end
 
 --- The name of a container for the time of the work.
@@ -72,19 +72,16 @@ end
 -- image that they were made from.
 local function sweep_containers(flake)
   local args = { "rm", "--force", "--ignore", "--time", "0",
-    M.container_name(flake, "run") }
-  for i = 1, PARTS_MAX do
-    table.insert(args, M.container_name(flake, i))
-    table.insert(args, ("part-%s-%d-working-container"):format(last_part(flake), i))
-  end
+    M.container_name(flake, "run"), ("base-%s-working-container"):format(last_part(flake)) }
+  for i = 1, PARTS_MAX do table.insert(args, M.container_name(flake, i)) end
   podman.call(args, QUIET)
 end
 
 --- Makes a container of the Nth part, to look into. Returns its name, or nil, message, code.
 function M.create(flake, part, n)
   local container = M.container_name(flake, n)
-  local made, message, code = podman.call({ "create", "--pull=never", "--name",
-    container, "--network=none", "--image-volume=ignore", part.id, "/flake-compose" },
+  local made, message, code = podman.call({ "create", "--pull=never", "--name", container,
+    "--network=none", "--http-proxy=false", "--image-volume=ignore", part.id, "/flake-compose" },
     { stdin = "null", stdout = "null" })
   if not made then return nil, message, code end
   if made.code ~= 0 then
@@ -95,24 +92,35 @@ end
 
 local swept = {}
 
+--- A copy of the lowest part without its triggers (ONBUILD): podman build would execute them, with
+-- the includes of the host at hand. A committed image in OCI's format has none.
+-- Returns the copy's configuration, or nil, message, code.
+function M.copy_base(flake, part)
+  local container, why, reason = M.create(flake, part, 1)
+  if not container then return nil, why, reason end
+  local name = M.base_name(flake)
+  local text, message, code = podman.ask("commit", "--quiet", "--format=oci", container, name)
+  if text then
+    text, message, code = podman.ask("image", "inspect", "--format", "{{json .Config}}", name)
+  end
+  if not text then return nil, message, code end
+  local config = require("dkjson").decode(text)
+  if type(config) == "table" then return config end
+  return nil, ("cannot copy image '%s'"):format(part.reference), "EENGINE"
+end
+
 --- Cleans up what a killed composition left. The result does it again at <close>, on every path.
--- part: {id=}, that tag_part gives its name, or nil.
-function M.workshop(flake, part)
+function M.workshop(flake)
   if not swept[flake] then
     sweep_files(flake)
     sweep_containers(flake)
+    M.remove(M.base_name(flake))
     swept[flake] = true
   end
   return setmetatable({}, { __close = function()
     sweep_containers(flake)
-    if part then podman.call({ "untag", part.id, M.part_name(flake) }, QUIET) end
+    M.remove(M.base_name(flake))
   end })
-end
-
---- Names the lowest part for podman build. Returns true, or nil, message, code.
-function M.tag_part(flake, part)
-  local text, message, code = podman.ask("tag", part.id, M.part_name(flake))
-  return text and true, message, code
 end
 
 --- Path of the file that changes with every image of the store, or nil, message, code.

@@ -29,7 +29,7 @@ image_id() { podman image inspect --format '{{.Id}}' "localhost/flake-pilot/f$1"
 # Nothing of a composition is left but images.
 is_clean() {
 	[ -z "$(podman ps -aq --external)" ] &&
-		! podman images --format '{{.Repository}}' | grep -q flake-pilot/part- &&
+		! podman images --format '{{.Repository}}' | grep -q flake-pilot/base- &&
 		[ -z "$(find /var/tmp -maxdepth 1 -name 'flake-compose-*')" ]
 }
 
@@ -256,6 +256,25 @@ run fevil -c true
 check "/removed as link leads nowhere outside the image" bash -c "! grep -q '$(id -un 0):x:0:0:root:/root' $state/~ffevil.hosts"
 flake-ctl podman remove --app /usr/bin/fevil
 
+# Triggers of a base are none of a flake's.
+printf 'FROM %s\nENV A="x y" TERM=own\nVOLUME /data\nCMD ["/bin/echo","of base"]\nONBUILD RUN ["/bin/busybox","touch","/trigger"]\n' \
+	"$IMAGE" >"$T/Containerfile"
+podman build -q --format docker -t localhost/trigger -f "$T/Containerfile" "$T" >/dev/null 2>&1
+run podman image inspect --format '{{.ManifestType}} {{.History}}' localhost/trigger
+check "an image with ONBUILD" bash -c "grep -q docker '$out' && grep -qi onbuild '$out'"
+images=$(podman images --all --quiet | sort)
+define ftrig /bin/sh "name: localhost/layer" "base_container: localhost/trigger"
+run ftrig -c 'ls /trigger /opt/two; echo "$A $TERM"'
+check "ONBUILD of the base is not executed" bash -c "! grep -q ^/trigger '$out' && grep -q two '$out'"
+check "the base's variables stay" out_has "x y own"
+settings() { podman image inspect --format '{{json .Config.Cmd}} {{json .Config.Volumes}} {{range .Config.Env}}
+{{.}}{{end}}' "$1" | sort; }
+check "as do its command and volumes, and nothing comes along" [ "$(settings localhost/flake-pilot/fftrig)" = "$(settings localhost/trigger)" ]
+check "the copy it was built from is gone" is_clean
+flake-ctl podman remove --app /usr/bin/ftrig
+check "with all of its layers" [ "$(podman images --all --quiet | sort)" = "$images" ]
+podman rmi localhost/trigger >/dev/null
+
 # Host files of the container itself, without a base.
 define fself /bin/cat "name: localhost/base" "check_host_dependencies: true"
 run fself /lib/hostlib.so
@@ -279,6 +298,14 @@ check "register with includes" rc_is 0
 (cd "$T" && flake-ctl podman register --force --container "$IMAGE" --app /usr/bin/frel --target /bin/sh --include-path "./one file" --include-tar tar/../inc.tar.gz)
 check "relative paths are made absolute" grep -qF "$T/inc.tar.gz" /usr/share/flakes/frel.yaml
 check "spaces and all" grep -qF "$T/one file" /usr/share/flakes/frel.yaml
+mkdir "$T/empty"
+PATHS="['$T/empty', '$T/tar']" define fempty /bin/ls "name: $IMAGE"
+run fempty "$T/empty" -ld "$T/tar/opt/one"
+check "an empty directory, too" bash -c "[ $rc = 0 ] && grep -q tar/opt/one '$out'"
+ln "$T/tar/opt/one" "$T/tar/opt/hard"
+run fempty -l "$T/tar/opt/hard"
+check "hard links stay" grep -qE -- '-rw-r--r-- +2 ' "$out"
+rm "$T/tar/opt/hard"; flake-ctl podman remove --app /usr/bin/fempty
 for bad in "--include-tar $T/nothing.tar" "--include-path $T/nothing" "--include-tar /etc/passwd" "--include-tar $T"; do
 	# shellcheck disable=SC2086
 	run flake-ctl podman register --force --container "$IMAGE" --app /usr/bin/fbad $bad

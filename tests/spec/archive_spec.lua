@@ -87,6 +87,38 @@ def add(name, data=b"x", **kw):
     assert.are.equal(3, assert(archive.extract(honest, dir .. "/out", plain)).entries)
   end)
 
+  it("keeps owners and hard links if asked to, and leaves out what is no file", function()
+    assert(process.run { "ln", dir .. "/in/a", dir .. "/in/sub/a2" })
+    assert(process.run { "mkfifo", dir .. "/in/fifo" })
+    if fs.geteuid() == 0 then assert(fs.chown(dir .. "/in/sub/b", 5, 6)) end
+    assert(archive.create(dir .. "/x", dir .. "/in", { owner = true, links = true }))
+    local found = {}
+    for _, member in ipairs(assert(archive.list(dir .. "/x"))) do found[member.path] = member end
+    assert.is_nil(found.fifo)
+    assert.are.equal("hardlink", found["sub/a2"].type)
+    local owner = assert(fs.stat(dir .. "/in/sub/b"))
+    assert.are.same({ owner.uid, owner.gid }, { found["sub/b"].uid, found["sub/b"].gid })
+    assert(archive.extract(dir .. "/x", dir .. "/out"))
+    assert.are.equal("content of a", fs.read(dir .. "/out/sub/a2"))
+  end)
+
+  it("follows no link that takes a directory's place while it packs", function()
+    assert(fs.mkdir(dir .. "/secret"))
+    assert(fs.write(dir .. "/secret/b", "secret"))
+    local swapped = false
+    local made, message = archive.create(dir .. "/x", dir .. "/in", { progress = function()
+      if not swapped then
+        assert(fs.rename(dir .. "/in/sub", dir .. "/sub"))
+        assert(fs.symlink(dir .. "/secret", dir .. "/in/sub"))
+      end
+      swapped = true
+      return true
+    end })
+    assert.is_true(swapped)
+    assert.is_nil(made)
+    assert.matches("cannot read sub/b", message)
+  end)
+
   it("lists sorted members", function()
     assert(archive.create(dir .. "/x", dir .. "/in"))
     local members = assert(archive.list(dir .. "/x"))

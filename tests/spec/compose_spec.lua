@@ -7,15 +7,18 @@ local Place = require "support.place"
 -- A podman that has images of the ids b…, l…, c…; what it "builds" it lists from then on.
 local PODMAN = [[
 cd "$FLAKE_ROOT"
-case "$1 $2" in
+case "$*" in
+"info "*Controllers*) echo "[cpu memory pidsx]" ;;
 "info "*) echo "$FLAKE_ROOT/images.json" ;;
-"image inspect") cat inspect.json ;;
+"image inspect"*"{{json .Config}}"*) cat copy.json ;;
+"image inspect"*) cat inspect.json ;;
 "images "*) cat built 2>/dev/null || true ;;
 "create "*) ;;
 "export "*)
 	mkdir -p tree/bin tree/opt && : >tree/bin/joe
 	tar -C tree -cf "$3" bin opt ;;
 "cp "*) echo "Error: no such file or directory" >&2; exit 125 ;;
+"rmi "*/base-*) ;;
 "rmi "*) grep -v " ${2##*:}$" built >left; mv left built; echo x >>images.json ;;
 "build "*)
 	[ -z "$FAIL_BUILD" ] || exit 1
@@ -48,6 +51,7 @@ describe("flake-ctl podman compose", function()
     place:stand_in("podman", PODMAN)
     place:put("/images.json", "{}")
     place:put("/inspect.json", ids("{}", "{}"))
+    place:put("/copy.json", "{}")
   end)
 
   after_each(function() place:close() end)
@@ -64,7 +68,9 @@ describe("flake-ctl podman compose", function()
   local function calls(verb)
     local found = {}
     for _, call in ipairs(place:calls()) do
-      if call[2] == verb then table.insert(found, call) end
+      -- The copy of the lowest part comes and goes with every build.
+      local of_copy = verb == "rmi" and call[3]:find("/base-", 1, true)
+      if call[2] == verb and not of_copy then table.insert(found, call) end
     end
     return found
   end
@@ -90,13 +96,49 @@ describe("flake-ctl podman compose", function()
     define("  base_container: base\n  layers: [layer]\n")
     compose()
     assert.are.equal([[
-FROM localhost/flake-pilot/part-fjoe-1
+FROM localhost/flake-pilot/base-fjoe
+ENTRYPOINT []
+CMD []
 ADD ["part-2.tar", "/"]
 ADD ["part-3.tar", "/"]
 ]], recipe())
-    assert.are.same({ { "podman", "tag", ("1"):rep(64), "localhost/flake-pilot/part-fjoe-1" } },
-      calls("tag"))
-    assert.are.equal(1, #calls("untag"))
+  end)
+
+  it("builds over a copy of the lowest part, which has no triggers, and is the part otherwise",
+    function()
+    place:put("/inspect.json", ids('{"Env":["A=x\\ny","B=1"],"Cmd":["c"],"Volumes":{"/v":{}}}',
+      '{"Env":["TERM=dumb"]}'))
+    place:put("/copy.json", '{"Env":["B=1","container=podman","TERM=xterm"],"Cmd":["/x"]}')
+    define()
+    assert.are.equal(0, (compose()))
+    assert.are.same({ { "podman", "commit", "--quiet", "--format=oci", "flake-compose-fjoe-1",
+      "localhost/flake-pilot/base-fjoe" } }, calls("commit"))
+    local text, build = recipe(), table.concat(calls("build")[1], "\n")
+    assert.matches('^FROM localhost/flake%-pilot/base%-fjoe\nARG [%w_]+\nENV A="%${[%w_]+}"\n'
+      .. 'ENTRYPOINT %[%]\nCMD %["c"%]\nARG [%w_]+\nVOLUME %["%${[%w_]+}"%]\n', text)
+    assert.is_truthy(build:find("\n--unsetenv=container\n", 1, true))
+    assert.is_nil(build:find("unsetenv=TERM", 1, true))
+    local copies = 0
+    for _, call in ipairs(place:calls()) do
+      if call[2] == "rmi" and call[3] == "localhost/flake-pilot/base-fjoe" then
+        copies = copies + 1
+      end
+    end
+    -- What a killed build left, and its own.
+    assert.are.equal(2, copies)
+  end)
+
+  it("copies included directories and mounts none", function()
+    place:put("/data/sub/f", "x")
+    place:put("/empty/x/f", "x")
+    define(("  base_container: base\ninclude: {path: [%s/data, %s/none]}\n")
+      :format(place.root, place.root))
+    assert(fs.mkdir(place.root .. "/none"))
+    assert.are.equal(0, (compose()))
+    local build = table.concat(calls("build")[1], "\n")
+    assert.is_nil(build:find("build-context", 1, true))
+    assert.matches('\nADD %["path%-1.tar", "%${[%w_]+}"%]\n', recipe())
+    assert.matches('\nCOPY %["path%-2/", "%${[%w_]+}"%]\n', recipe())
   end)
 
   it("leaves links of the base where a part has directories", function()
@@ -139,7 +181,8 @@ ADD ["part-3.tar", "/"]
     assert.is_truthy(recipe():find('ENTRYPOINT []\nCMD ["own"]\n', 1, true))
     place:put("/inspect.json", ids('{"Entrypoint":["base"]}', "{}"))
     compose("--force")
-    assert.is_nil(recipe():find("ENTRYPOINT", 1, true))
+    assert.is_truthy(recipe():find('ENTRYPOINT ["base"]\nCMD []\n', 1, true))
+    assert.is_nil(recipe():find('CMD ["own"]', 1, true))
   end)
 
   it("makes a new image when a part or include changes, and collects the old", function()
@@ -168,7 +211,7 @@ ADD ["part-3.tar", "/"]
     compose()
     assert.are.equal(id, pilot.composed_image("joe"))
     assert.are.equal(1, #calls("build"))
-    assert.are.equal(3, #calls("create"))
+    assert.are.equal(4, #calls("create"))
   end)
 
   it("cleans up after a failure and says what failed", function()
@@ -179,8 +222,9 @@ ADD ["part-3.tar", "/"]
     assert.are.equal(1, code)
     assert.matches("could not build the image of flake 'joe'", err)
     assert.is_nil(pilot.composed_image("joe"))
-    assert.are.equal(1, #calls("untag"))
-    assert.are.equal("rm", place:calls()[#place:calls() - 1][2])
+    local all = place:calls()
+    assert.are.same({ "build", "rm", "rmi" },
+      { all[#all - 2][2], all[#all - 1][2], all[#all][2] })
   end)
 
   it("refuses flakes without parts, and includes that are not there", function()
@@ -196,7 +240,7 @@ ADD ["part-3.tar", "/"]
 
   it("makes an image without files of the host for no call but those that ask", function()
     place:put("/inspect.json", ids("{}", "{}"))
-    place:stand_in("podman", PODMAN:gsub('"cp "%*%)', '"cp flake-compose-fjoe-1:/systemfiles")\n'
+    place:stand_in("podman", PODMAN:gsub('"cp "%*%)', '"cp flake-compose-fjoe-1:/systemfiles "*)\n'
       .. '\tmkdir -p s && echo x >s/systemfiles; tar -C s -cf - systemfiles ;;\n'
       .. '"run "*) echo /not/there/at/all ;;\n%0'))
     define()
@@ -209,6 +253,10 @@ ADD ["part-3.tar", "/"]
     assert.matches("needs /not/there/at/all of this host", err)
     assert.are.equal(id, select(2, compose("--ignore-missing")))
     assert.are.equal(1, #calls("build"))
+    -- With those limits that the caller's cgroups know.
+    local run = "\n" .. table.concat(calls("run")[1], "\n")
+    assert.is_truthy(run:find("\n--memory=", 1, true))
+    assert.is_nil(run:find("pids-limit", 1, true))
   end)
 
   it("leaves old images if asked to, and no record, so that the next call removes them", function()
