@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Plans for podman: one `podman run` (podman-run(1)).
 #include <errno.h>
+#include <inttypes.h>
+#include <sys/random.h>
 
 #include "bytes.h"
 #include "composed.h"
@@ -134,6 +136,23 @@ static bool has_pull_policy(const struct strv *options)
 	return false;
 }
 
+// All labels that we know, so that those of an image never count. add_place() gives an instance its
+// values afterwards.
+static int add_labels(struct strv *argv, const struct plan *plan, struct error *err)
+{
+	uint64_t run;
+
+	if (getrandom(&run, sizeof(run), 0) != sizeof(run))
+		return error_set(err, errno, "cannot get a random number");
+	strv_push(argv, "--label=" LABEL_KEY "=");
+	strv_push(argv, "--label=" LABEL_DEFINITION "=");
+	strv_push(argv, "--label=" LABEL_COMPOSED "=");
+	strv_pushf(argv, "--label=" LABEL_RUN "=%016" PRIx64, run);
+	strv_pushf(argv, "--label=" LABEL_INSTANCE "=%s", plan->instance ? plan->instance : "");
+	strv_pushf(argv, "--label=" LABEL_FLAKE "=%s", plan->flake);
+	return 0;
+}
+
 // What every container of a flake has, whatever runs in it.
 static int add_container(struct strv *argv, const struct plan *plan, const char *init,
 			 struct error *err)
@@ -147,9 +166,8 @@ static int add_container(struct strv *argv, const struct plan *plan, const char 
 		strv_push(argv, "--init");
 		strv_pushf(argv, "--init-path=%s", init);
 	}
-	strv_pushf(argv, "--label=flake-pilot.flake=%s", plan->flake);
-	if (plan->instance)
-		strv_pushf(argv, "--label=flake-pilot.instance=%s", plan->instance);
+	if (add_labels(argv, plan, err) < 0)
+		return -1;
 	add_env(argv, plan);
 	// Before the definition's options: those win.
 	if (podman_share(argv, plan, err) < 0)

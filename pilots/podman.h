@@ -6,8 +6,13 @@
 #include "instance.h"
 #include "pilot.h"
 
+// Labels of containers. An image may have them, too, so that each container gets a value of ours.
+#define LABEL_FLAKE "flake-pilot.flake"
+#define LABEL_INSTANCE "flake-pilot.instance"
 #define LABEL_DEFINITION "flake-pilot.definition"
 #define LABEL_KEY "flake-pilot.key"
+#define LABEL_COMPOSED "flake-pilot.composed"
+#define LABEL_RUN "flake-pilot.run" // of random: tells containers of ours from those of an image
 
 // Names and files of an instance. Zero-initialise, dir to -1.
 struct place {

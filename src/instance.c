@@ -127,7 +127,7 @@ void instance_forget(int dir, const char *key)
 {
 	cleanup_free char *name = xasprintf("%s.run", key);
 
-	unlinkat(dir, name, 0);
+	state_remove(dir, name);
 }
 
 void instance_free(struct instance *instance)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 
@@ -158,10 +159,23 @@ char *state_key(const char *name, const char *instance, const char *command)
 	return key;
 }
 
+// What names a file in the directory, and none elsewhere.
+static int check_name(const char *name, struct error *err)
+{
+	size_t n = strlen(name);
+
+	if (n == 0 || n > NAME_MAX || name[0] == '.' || strchr(name, '/'))
+		return error_set(err, EINVAL, "'%.80s' is no name of a file of state", name);
+	return 0;
+}
+
 int state_read(int dir, const char *name, char **out, size_t *len, struct error *err)
 {
-	cleanup_fd int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	cleanup_fd int fd = -1;
 
+	if (check_name(name, err) < 0)
+		return -1;
+	fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return error_set(err, errno, "cannot read state of %s", name);
 	return read_fd_all(fd, STATE_MAX, out, len, err);
@@ -172,6 +186,8 @@ int state_write(int dir, const char *name, const char *data, size_t len, struct 
 	cleanup_free char *temp = xasprintf("%s.tmp.%d", name, (int)getpid());
 	cleanup_fd int fd = -1;
 
+	if (check_name(name, err) < 0)
+		return -1;
 	unlinkat(dir, temp, 0);
 	fd = openat(dir, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd >= 0 && write_fd_all(fd, data, len) == 0 && renameat(dir, temp, dir, name) == 0)
@@ -181,12 +197,20 @@ int state_write(int dir, const char *name, const char *data, size_t len, struct 
 	return -1;
 }
 
+void state_remove(int dir, const char *name)
+{
+	if (check_name(name, NULL) == 0)
+		unlinkat(dir, name, 0);
+}
+
 int state_lock(int dir, const char *name, struct error *err)
 {
 	cleanup_free char *file = xasprintf("%s.lock", name);
-	cleanup_fd int fd =
-		openat(dir, file, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+	cleanup_fd int fd = -1;
 
+	if (check_name(name, err) < 0)
+		return -1;
+	fd = openat(dir, file, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return error_set(err, errno, "cannot open lock of %s", name);
 	while (flock(fd, LOCK_EX) < 0)

@@ -27,11 +27,14 @@ char *state_key(const char *name, const char *instance, const char *command);
 // Shortens a text of more than STATE_KEY_MAX bytes: a hash stands for its end.
 void state_shorten(char *key);
 
+// Names of files have no "/" and no "." in front: EINVAL.
 // Reads a file of ours, NUL-terminated, at most 16 MiB; ENOENT: there is none.
 int state_read(int dir, const char *name, char **out, size_t *len, struct error *err);
 
 // Writes a file as a whole or not at all (no fsync: it need not survive a crash).
 int state_write(int dir, const char *name, const char *data, size_t len, struct error *err);
+
+void state_remove(int dir, const char *name);
 
 // Takes the lock of that name, waiting for it. Returns a descriptor, whose close unlocks.
 int state_lock(int dir, const char *name, struct error *err);

@@ -90,15 +90,49 @@ function M:drop(id)
   return ok ~= nil, message
 end
 
+-- A label of containers that flakes start. Its value is made at the start, so that what an image
+-- says of itself, for all containers of it, is another.
+local RUN = "flake-pilot.run"
+
+-- What images say of themselves: {[id]=value}.
+local function said_by_images(self)
+  local text, message, code = self:podman { "images", "--all", "--no-trunc", "--format", "json",
+    "--filter", "label=" .. RUN }
+  if not text then return nil, message, code end
+  local said = {}
+  for _, image in ipairs(decode(text)) do
+    said[image.Id:gsub("^sha256:", "")] = (image.Labels or {})[RUN]
+  end
+  return said
+end
+
+--- Containers that flakes have started, as podman's JSON tells of them: of one flake, or (nil) of
+-- all. all: also those that do not run. Returns an array, or nil, message, code.
+function M:containers(flake, all)
+  local text, message, code = self:podman { "ps", "--no-trunc", "--format", "json",
+    "--filter", "label=flake-pilot.flake" .. (flake and "=" .. flake or ""),
+    all and "--all" or "--all=false" }
+  if not text then return nil, message, code end
+  local found, said = {}, nil
+  for _, container in ipairs(decode(text)) do
+    if not said then said, message, code = said_by_images(self) end
+    if not said then return nil, message, code end
+    local run = container.Labels[RUN]
+    local image = (container.ImageID or ""):gsub("^sha256:", "")
+    if run and run ~= said[image] then table.insert(found, container) end
+  end
+  return found
+end
+
 --- Running containers of flakes that use an image: {{flake=, instance=, id=}, …}.
 function M:instances(image_id)
-  local text = self:podman({ "ps", "--no-trunc", "--filter", "label=flake-pilot.flake",
-    "--format", "json" })
   local found = {}
-  for _, container in ipairs(text and decode(text) or {}) do
+  for _, container in ipairs(self:containers() or {}) do
+    local labels = container.Labels
     if container.ImageID == image_id then
-      table.insert(found, { id = container.Id, flake = container.Labels["flake-pilot.flake"],
-        instance = container.Labels["flake-pilot.instance"] })
+      table.insert(found, { id = container.Id, flake = labels["flake-pilot.flake"],
+        instance = labels["flake-pilot.instance"] ~= "" and labels["flake-pilot.instance"]
+          or nil })
     end
   end
   return found

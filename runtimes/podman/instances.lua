@@ -1,20 +1,31 @@
 -- SPDX-License-Identifier: MIT
 -- The containers that flakes have started, as podman tells.
 local fs = require "flake.fs"
-local json = require "dkjson"
 local pilot = require "flake.pilot"
 local podman = require "flake.podman"
 local store = require "flake.store"
 
 local M = {}
 
+local function some(text)
+  return text ~= "" and text or nil
+end
+
+-- The key of an instance, which is the name of files and of the container: anything else is none.
+local function key_of(container)
+  local key = container.Labels["flake-pilot.key"] or ""
+  for _, name in ipairs(key:match("^[%w_-][%w._-]*$") and container.Names or {}) do
+    if name == "flake-" .. key then return key end
+  end
+end
+
 local function row_of(container)
   local running = container.Pid and container.Pid ~= 0
   return {
     name = container.Labels["flake-pilot.flake"],
-    instance = container.Labels["flake-pilot.instance"],
+    instance = some(container.Labels["flake-pilot.instance"]),
     id = container.Id,
-    key = container.Labels["flake-pilot.key"],
+    key = key_of(container),
     status = container.State,
     age = container.StartedAt and math.max(0, os.time() - container.StartedAt),
     pid = running and container.Pid or nil,
@@ -26,13 +37,12 @@ end
 -- to look in, if it is not the caller's.
 -- Returns an array of {name, instance, id, status, age=seconds, pid, image}, or nil, message, code.
 function M.list(flake, place)
-  local text, message, code = (place or store.of()):podman { "ps", "--all", "--no-trunc",
-    "--format", "json", "--filter", "label=flake-pilot.flake" .. (flake and "=" .. flake or "") }
-  if not text then return nil, message, code end
+  local containers, message, code = (place or store.of()):containers(flake, true)
+  if not containers then return nil, message, code end
   local rows = {}
-  for _, container in ipairs(json.decode(text) or {}) do table.insert(rows, row_of(container)) end
+  for _, container in ipairs(containers) do table.insert(rows, row_of(container)) end
   local function key(row) return ("%s\0%s\0%s"):format(row.name, row.instance or "", row.id) end
-  table.sort(rows, function(a, b) return key(a) < key(b) end)
+  table.sort(rows, function(one, other) return key(one) < key(other) end)
   return rows
 end
 

@@ -230,7 +230,7 @@ describe("flake-ctl podman", function()
 
     describe("of users", function()
       local PS = [=[[ "$1" = ps ] && echo '[{"Id":"a1","Image":"i","Pid":7,"State":"running",
-        "StartedAt":1,"Labels":{"flake-pilot.flake":"two"}}]'; exit 0]=]
+        "StartedAt":1,"Labels":{"flake-pilot.run":"1","flake-pilot.flake":"two"}}]'; exit 0]=]
       local V2 = [[
         version: 2
         engine: {pilot: podman, args: []}
@@ -347,8 +347,10 @@ describe("flake-ctl podman", function()
   it("shows instances", function()
     place:stand_in("podman", [[echo '[{"Id":"0123456789abcdef","Image":"img","Pid":7,
       "State":"running","StartedAt":1,
-      "Labels":{"flake-pilot.flake":"foo","flake-pilot.instance":"one"}},
-      {"Id":"f","Image":"img","Pid":0,"State":"exited","Labels":{"flake-pilot.flake":"bar"}}]']])
+      "Labels":{"flake-pilot.run":"1",
+      "flake-pilot.flake":"foo","flake-pilot.instance":"one"}},
+      {"Id":"f","Image":"img","Pid":0,"State":"exited","Labels":{"flake-pilot.run":"1",
+      "flake-pilot.flake":"bar"}}]']])
     local _, out = place:ctl("podman", "show")
     assert.matches("foo%s+one%s+0123456789ab%s+running%s+%d+d%s+7%s+img", out)
     assert.matches("bar%s+%-%s+f%s+exited%s+%-%s+%-%s+img", out)
@@ -360,9 +362,10 @@ describe("flake-ctl podman", function()
 
   describe("instances", function()
     local PS = [=[[ "$1" = ps ] && echo '[{"Id":"a1","Image":"i","Pid":7,"State":"running",
-      "StartedAt":1,"Labels":{"flake-pilot.flake":"foo","flake-pilot.instance":"one"}},
+      "StartedAt":1,"Labels":{"flake-pilot.run":"1",
+      "flake-pilot.flake":"foo","flake-pilot.instance":"one"}},
       {"Id":"b2","Image":"i","Pid":8,"State":"running","StartedAt":1,
-      "Labels":{"flake-pilot.flake":"foo"}}]'; exit 0]=]
+      "Labels":{"flake-pilot.run":"1","flake-pilot.flake":"foo"}}]'; exit 0]=]
 
     local function last_call()
       local calls = place:calls()
@@ -416,6 +419,27 @@ describe("flake-ctl podman", function()
       assert.are.equal(2, (place:ctl("podman", "stop", "foo", "--all")))
       assert.are.equal(2, (place:ctl("podman", "stop", "foo", "one")))
       assert.are.equal(0, (place:ctl("podman", "stop", "--all")))
+    end)
+
+    it("are none if an image's labels say so, and their keys lead nowhere", function()
+      local outside = place:put("/run/victim.run", "")
+      place:stand_in("podman", [=[
+        ours='"flake-pilot.run":"1","flake-pilot.flake":"foo"'
+        case $1 in
+        ps) cat <<JSON
+        [{"Id":"a1","ImageID":"i","Names":["flake-x"],"Pid":7,"State":"running","StartedAt":1,
+         "Labels":{$ours,"flake-pilot.key":"../victim","flake-pilot.instance":""}},
+        {"Id":"b2","ImageID":"e","Pid":8,"Labels":{$ours}},
+        {"Id":"c3","ImageID":"i","Labels":{"flake-pilot.flake":"foo"}}]
+JSON
+        ;;
+        images) echo '[{"Id":"sha256:e","Labels":{"flake-pilot.run":"1"}}]' ;;
+        esac; exit 0]=])
+      local code, out = place:ctl("podman", "stop", "--all")
+      assert.are.same({ 0, "stopped foo\n" }, { code, out })
+      assert.matches("^podman rm .* a1$", last_call())
+      assert.is_truthy(fs.lstat(outside))
+      assert.is_nil(fs.lstat(place.root .. "/run/victim.lock"))
     end)
 
     it("keep a flake from being removed without --force", function()

@@ -219,8 +219,9 @@ describe("podman update", function()
   it("names instances that still run the old one", function()
     place:put("/used", "")
     place:put("/ps", [=[[{"Id":"0123456789abcdef","ImageID":"one","Labels":
-      {"flake-pilot.flake":"x","flake-pilot.instance":"i"}},{"Id":"f","ImageID":"two","Labels":
-      {"flake-pilot.flake":"y"}}]]=])
+      {"flake-pilot.run":"1",
+      "flake-pilot.flake":"x","flake-pilot.instance":"i"}},{"Id":"f","ImageID":"two","Labels":
+      {"flake-pilot.run":"1","flake-pilot.flake":"y"}}]]=])
     local code, rows, err = update("x")
     assert.are.equal(0, code)
     assert.matches("x @i still runs the old image %(container 0123456789ab%)", err)

@@ -4,10 +4,12 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "instance.h"
@@ -239,6 +241,28 @@ static void test_lock_excludes(void **state)
 	close(ends[1]);
 }
 
+static void test_names_lead_nowhere_else(void **state)
+{
+	static const char *const names[] = { "../x", "sub/x", "/tmp/x", "", ".", "..", ".x" };
+	cleanup_fd int dir = state_open(NULL, NULL);
+	cleanup_free char *victim = xasprintf("%s/victim.run", root);
+
+	(void)state;
+	close(open(victim, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+	assert_int_equal(mkdirat(dir, "sub", 0700), 0);
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		cleanup_error struct error err = { 0 };
+		cleanup_free char *text = NULL;
+
+		assert_int_equal(state_lock(dir, names[i], &err), -1);
+		assert_int_equal(err.code, EINVAL);
+		assert_int_equal(state_write(dir, names[i], "x", 1, NULL), -1);
+		assert_int_equal(state_read(dir, names[i], &text, NULL, NULL), -1);
+	}
+	instance_forget(dir, "../../victim");
+	assert_int_equal(access(victim, F_OK), 0);
+}
+
 static void test_relay_carries_the_plan(void **state)
 {
 	cleanup_plan struct plan plan = { .flake = xstrdup("f"),
@@ -300,6 +324,7 @@ int main(void)
 		T(test_what_cannot_be_told),
 		T(test_stale_and_broken),
 		T(test_lock_excludes),
+		T(test_names_lead_nowhere_else),
 		T(test_relay_carries_the_plan),
 		T(test_relay_refuses),
 	};

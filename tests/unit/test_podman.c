@@ -124,6 +124,28 @@ static void test_reading(void **state)
 	}
 }
 
+// An image may have labels as ours are: every container gets its own value for each.
+static void test_labels(void **state)
+{
+	static const char *const labels[] = { "flake",	    "instance", "key",
+					      "definition", "composed", "run" };
+	cleanup_plan struct plan plan = { .flake = xstrdup("f"),
+					  .engine = xstrdup("podman"),
+					  .image = xstrdup("img"),
+					  .target = xstrdup("/t") };
+
+	(void)state;
+	assert_int_equal(engine_podman.compose(&plan, NULL), 0);
+	for (size_t i = 0; i < sizeof(labels) / sizeof(*labels); i++) {
+		cleanup_free char *label = xasprintf("--label=flake-pilot.%s=", labels[i]);
+		size_t found = 0;
+
+		for (size_t j = 0; j < plan.argv.n; j++)
+			found += str_starts(plan.argv.v[j], label);
+		assert_int_equal(found, 1);
+	}
+}
+
 static bool has_init(const char *options)
 {
 	cleanup_plan struct plan plan = { .flake = xstrdup("f"),
@@ -296,6 +318,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_terminal_options),
 		cmocka_unit_test(test_reading),
+		cmocka_unit_test(test_labels),
 		cmocka_unit_test(test_own_init),
 		cmocka_unit_test(test_missing_volumes),
 		cmocka_unit_test(test_bytes_arrive),
