@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "fs.h"
+#include "fs_trust.h"
 #include "instance.h"
 #include "process.h"
 #include "state.h"

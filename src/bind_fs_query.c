@@ -9,6 +9,7 @@
 
 #include "bind_fs.h"
 #include "fs.h"
+#include "fs_trust.h"
 #include "lua_util.h"
 #include "util.h"
 
@@ -28,20 +29,37 @@ static void free_text(void *p)
 	free(text);
 }
 
+static int read_text(const char *path, size_t limit, bool trusted, struct text *text,
+		     struct error *err)
+{
+	cleanup_fd int fd = -1;
+
+	if (!trusted)
+		return fs_read(path, limit, &text->data, &text->len, err);
+	fd = fs_open_trusted(path, err);
+	if (fd < 0)
+		return -1;
+	return read_fd_all(fd, limit, &text->data, &text->len, err) < 0
+		       ? error_wrap(err, "%s", path)
+		       : 0;
+}
+
 static int l_read(lua_State *L)
 {
-	static const char *const keys[] = { "limit", NULL };
+	static const char *const keys[] = { "limit", "trusted", NULL };
 	struct error err = { 0 };
 	const char *path = luaL_checkstring(L, 1);
 	struct text *text;
 	size_t limit;
+	bool trusted;
 	void **box;
 
 	lu_check_keys(L, 2, keys);
 	limit = (size_t)lu_opt_int(L, 2, "limit", READ_LIMIT);
+	trusted = lu_opt_bool(L, 2, "trusted", false);
 	box = lu_box(L, free_text);
 	*box = text = xcalloc(1, sizeof(*text));
-	if (fs_read(path, limit, &text->data, &text->len, &err) < 0)
+	if (read_text(path, limit, trusted, text, &err) < 0)
 		return lu_fail(L, &err);
 	lua_pushlstring(L, text->data, text->len);
 	return 1;

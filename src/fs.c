@@ -194,38 +194,6 @@ int fs_remove_tree(const char *path, struct error *err)
 	return tree_remove_at(AT_FDCWD, path, err);
 }
 
-static int check_component(const char *path, struct error *err)
-{
-	struct stat st;
-
-	if (lstat(path, &st) < 0)
-		return error_set(err, errno, "cannot check %s", path);
-	if (st.st_uid != 0 && st.st_uid != geteuid())
-		return error_set(err, EPERM, "%s belongs to user %u", path, st.st_uid);
-	if ((st.st_mode & 022) && !(S_ISDIR(st.st_mode) && (st.st_mode & S_ISVTX)))
-		return error_set(err, EPERM, "others can write to %s (mode %04o)", path,
-				 st.st_mode & 07777U);
-	return 0;
-}
-
-int fs_trusted(const char *path, struct error *err)
-{
-	cleanup_free char *real = realpath(path, NULL);
-
-	if (!real)
-		return error_set(err, errno, "cannot check %s", path);
-	for (;;) {
-		char *slash;
-
-		if (check_component(real, err) < 0)
-			return -1;
-		slash = strrchr(real, '/');
-		if (slash == real && !slash[1])
-			return 0;
-		slash[slash == real] = '\0';
-	}
-}
-
 int fs_open_private(int at, const char *name, bool root_too, struct error *err)
 {
 	cleanup_fd int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

@@ -40,10 +40,6 @@ int fs_copy(const char *from, const char *to, mode_t mode, struct error *err);
 // fsync of a file or directory.
 int fs_sync(const char *path, struct error *err);
 
-// Could anybody but root (and, for a caller who is not root, the caller) change what path leads to?
-// Every directory on the real path counts; a sticky one is fine. EPERM names the culprit.
-int fs_trusted(const char *path, struct error *err);
-
 // Opens a directory, never through a link, that only its owner can change: the caller or, with
 // root_too, root. EPERM: it's another's, or others can write to it. What counts is what was opened.
 int fs_open_private(int at, const char *name, bool root_too, struct error *err);

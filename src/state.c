@@ -79,10 +79,18 @@ static char *path_for_user(uid_t uid)
 	return xasprintf("/tmp/flakes-%u", uid);
 }
 
-// The directory where each user has one of his own. The mode is set once more, whatever the umask.
+// Gives a new directory its mode, whatever the umask.
+static int set_mode(const char *path, mode_t mode)
+{
+	cleanup_fd int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	return fd < 0 ? -1 : fchmod(fd, mode);
+}
+
+// The directory where each user has one of his own.
 static int make_shared_base(const char *base, struct error *err)
 {
-	if (mkdir(base, 0755) == 0 && chmod(base, 01777) < 0)
+	if (mkdir(base, 0755) == 0 && set_mode(base, 01777) < 0)
 		return error_set(err, errno, "cannot make %s", base);
 	if (!is_base(base, 0))
 		return error_set(err, EPERM, "refusing %s: it must be root's, mode 1777", base);

@@ -74,6 +74,17 @@ describe("programs", function()
     end)
   end)
 
+  it("the core changes owners and modes by descriptor only", function()
+    for _, name in ipairs(assert(fs.list("src"))) do
+      local text = name:match("%.c$") and fs.read("src/" .. name) or ""
+      -- "self": what /proc has for a descriptor.
+      for call, path in text:gmatch("%f[%w_](ch%w+)%s*%(%s*([^,]*)") do
+        local by_path = (call == "chmod" or call == "chown") and path ~= "self"
+        assert.is_false(by_path, name .. ": " .. call)
+      end
+    end
+  end)
+
   it("the host ignores LUA_PATH, LUA_CPATH and LUA_INIT", function()
     local temp <close> = assert(fs.temp_dir())
     local dir = temp:path()

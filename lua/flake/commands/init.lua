@@ -3,13 +3,14 @@
 local doctor = require "flake.doctor"
 local fs = require "flake.fs"
 local loader = require "flake.loader"
+local output = require "flake.output"
 local registry = require "flake.registry"
 local state = require "flake.doctor.state"
 
 local SITE = { "", "/hooks", "/hooks/register.d", "/hooks/launch.d", "/hooks/exit.d",
   "/hooks/remove.d" }
 local OWN = { "/flakes", "/runtimes", "/commands", "/lua", table.unpack(SITE, 2) }
-local DIR, PRIVATE, STICKY, WRITABLE = 493, 448, 1023, 18 -- 0755 0700 01777 0022
+local DIR, PRIVATE, STICKY = 493, 448, 1023 -- 0755 0700 01777
 
 -- /run is empty after a boot.
 local TMPFILES = "# Made by flake-ctl init: see tmpfiles.d(5).\nd /run/flakes 1777 root root -\n"
@@ -32,16 +33,10 @@ end
 
 -- Gives a directory of ours its mode and, as root, its owner.
 local function repair(report, path, mode)
-  local st = must(fs.stat(path))
-  local want = mode == STICKY and STICKY or st.mode & ~WRITABLE | PRIVATE
-  if st.uid ~= 0 and fs.geteuid() == 0 then
-    must(fs.chown(must(fs.realpath(path)), 0, 0))
-    table.insert(report.repaired, path)
-  end
-  if st.mode ~= want and (st.uid == fs.geteuid() or fs.geteuid() == 0) then
-    must(fs.chmod(path, want))
-    table.insert(report.repaired, path)
-  end
+  local want = mode == STICKY and STICKY or must(fs.stat(path)).mode & DIR | PRIVATE
+  local changed, message = fs.take_dir(path, want)
+  if changed == nil then error(message, 0) end
+  if changed then table.insert(report.repaired, path) end
 end
 
 local function ensure(report, path, mode, force)
@@ -61,18 +56,12 @@ local function ensure(report, path, mode, force)
   if not report.made[parent] then table.insert(report.made, path) end
 end
 
--- Definitions and fragments that others can write are refused at launch.
-local function repair_definitions(report, dir)
-  for _, name in ipairs(fs.list(dir) or {}) do
-    local path = dir .. "/" .. name
-    local st = fs.lstat(path)
-    local ours = st and (st.uid == fs.geteuid() or fs.geteuid() == 0)
-    if ours and (st.type == "file" or st.type == "directory") and st.mode & WRITABLE ~= 0 then
-      must(fs.chmod(path, st.mode & ~WRITABLE))
-      table.insert(report.repaired, path)
-    end
-    if st and st.type == "directory" then repair_definitions(report, path) end
-  end
+-- Definitions, fragments and Lua that others can write are refused. What belongs to others may be
+-- anything by now: somebody has to look at it.
+local function repair_all(report, dir)
+  local repaired, foreign = fs.tighten(dir)
+  for _, entry in ipairs(must(repaired, foreign)) do table.insert(report.repaired, entry.path) end
+  table.move(foreign, 1, #foreign, #report.foreign + 1, report.foreign)
 end
 
 local function write_template(report, path, text, force)
@@ -93,7 +82,7 @@ local function init_user(report, root, force)
   for _, dir in ipairs(OWN) do ensure(report, root .. dir, DIR, force) end
   ensure(report, bin, DIR, false)
   write_template(report, root .. "/README", README, force)
-  if force then repair_definitions(report, root .. "/flakes") end
+  if force then repair_all(report, root) end
   return bin
 end
 
@@ -114,7 +103,8 @@ local function init_system(report, force)
     write_template(report, prefix .. "/etc/tmpfiles.d/flake-pilot.conf", TMPFILES, force)
   end
   if force then
-    repair_definitions(report, flakes)
+    repair_all(report, flakes)
+    repair_all(report, prefix .. "/etc/flakes")
     remove_foreign(report)
   end
   return "/usr/bin"
@@ -124,7 +114,11 @@ local function print_report(out, report, bin, user)
   for _, path in ipairs(report.made) do out:write("made ", path, "\n") end
   for _, path in ipairs(report.repaired) do out:write("repaired ", path, "\n") end
   for _, path in ipairs(report.removed) do out:write("removed ", path, "\n") end
-  if #report.made + #report.repaired + #report.removed == 0 then
+  for _, entry in ipairs(report.foreign) do
+    out:write(("left %s: it belongs to user %d; look at it, then make it yours or remove it\n")
+      :format(output.printable(entry.path), entry.owner))
+  end
+  if #report.made + #report.repaired + #report.removed + #report.foreign == 0 then
     out:write("everything is there already\n")
   end
   out:write("next: flake-ctl podman pull --uri IMAGE\n",
@@ -133,7 +127,7 @@ local function print_report(out, report, bin, user)
 end
 
 local function run(opts, ctx)
-  local report = { made = {}, repaired = {}, removed = {} }
+  local report = { made = {}, repaired = {}, removed = {}, foreign = {} }
   local bin
   if opts.user then
     local dir, message, code = registry.dir(opts)
