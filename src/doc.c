@@ -277,17 +277,12 @@ struct node *doc_parse(const char *text, size_t len, const char *name, struct er
 	return root;
 }
 
-struct node *doc_load(const char *path, struct error *err)
+struct node *doc_read(int fd, const char *path, struct error *err)
 {
-	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	cleanup_free char *text = NULL;
 	struct stat st;
 	size_t len;
 
-	if (fd < 0) {
-		error_set(err, errno, "cannot read %s", path);
-		return NULL;
-	}
 	if (fstat(fd, &st) == 0 && !S_ISREG(st.st_mode)) {
 		error_set(err, ERR_FLAKE, "cannot read %s: not a regular file", path);
 		return NULL;

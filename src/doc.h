@@ -29,8 +29,8 @@ enum { DOC_MAX_BYTES = 16 << 20, DOC_MAX_NODES = 1 << 20, DOC_MAX_DEPTH = 64 };
 // why", and in the nodes.
 struct node *doc_parse(const char *text, size_t len, const char *name, struct error *err);
 
-// Opens, reads and parses a regular file of at most DOC_MAX_BYTES.
-struct node *doc_load(const char *path, struct error *err);
+// Reads and parses a regular file of at most DOC_MAX_BYTES that fd is open on.
+struct node *doc_read(int fd, const char *path, struct error *err);
 
 // Merges over into base and consumes it: maps merge by key, null keeps, all else replaces.
 // Returns the result (base or over).

@@ -2,10 +2,11 @@
 #include "flake.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
-#include <sys/stat.h>
 
 #include "flake_schema.h"
+#include "fs_trust.h"
 #include "paths.h"
 #include "util.h"
 
@@ -21,20 +22,16 @@ bool flake_name_is_valid(const char *name)
 	return true;
 }
 
-// What another user can change must not decide what runs: owner root or the caller, and no
-// write permission for others (a sticky directory keeps entries safe).
-static int check_owner(const char *path, struct error *err)
+// What another user can change must not decide what runs: the test of fs_trust.h, on what was
+// opened.
+static int open_ours(int at, const char *name, const char *path, int flags, struct error *err)
 {
-	struct stat st;
+	cleanup_free char *label = xasprintf("refusing %s", path);
+	cleanup_fd int fd = openat(at, name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | flags);
 
-	if (stat(path, &st) < 0)
+	if (fd < 0)
 		return error_set(err, errno, "cannot read %s", path);
-	if (st.st_uid != 0 && st.st_uid != geteuid())
-		return error_set(err, EPERM, "refusing %s: it belongs to user %u", path, st.st_uid);
-	if ((st.st_mode & 022) && !(S_ISDIR(st.st_mode) && (st.st_mode & S_ISVTX)))
-		return error_set(err, EPERM, "refusing %s: others can write to it (mode %04o)",
-				 path, st.st_mode & 07777U);
-	return 0;
+	return fs_check_owner(fd, label, err) < 0 ? -1 : steal_fd(&fd);
 }
 
 static int by_name(const struct dirent **a, const struct dirent **b)
@@ -47,36 +44,44 @@ static int is_fragment(const struct dirent *e)
 	return e->d_name[0] != '.' && str_ends(e->d_name, ".yaml");
 }
 
-static int merge_file(struct flake *flake, const char *path, struct error *err)
+static int merge_file(struct flake *flake, int dir, const char *name, const char *path,
+		      struct error *err)
 {
+	cleanup_fd int fd = open_ours(dir, name, path, 0, err);
 	struct node *doc;
 
-	if (check_owner(path, err) < 0)
+	if (fd < 0)
 		return -1;
 	strv_push(&flake->files, path);
 	// Its nodes keep the name.
-	doc = doc_load(flake->files.v[flake->files.n - 1], err);
+	doc = doc_read(fd, flake->files.v[flake->files.n - 1], err);
 	if (!doc)
 		return -1;
 	flake->doc = flake->doc ? doc_merge(flake->doc, doc) : doc;
 	return 0;
 }
 
-static int merge_dir(struct flake *flake, const char *dir, struct error *err)
+// Launch hooks are there, too: it counts even without a fragment.
+static int merge_dir(struct flake *flake, int at, const char *name, const char *path,
+		     struct error *err)
 {
 	struct dirent **entries = NULL;
-	int n = scandir(dir, &entries, is_fragment, by_name);
-	int rc = 0;
+	int n, rc = 0;
+	cleanup_fd int fd = -1;
 
+	if (faccessat(at, name, F_OK, 0) < 0 && errno == ENOENT)
+		return 0;
+	fd = open_ours(at, name, path, O_DIRECTORY, err);
+	if (fd < 0)
+		return -1;
+	n = scandirat(fd, ".", &entries, is_fragment, by_name);
 	if (n < 0)
-		return errno == ENOENT ? 0 : error_set(err, errno, "cannot read %s", dir);
-	if (n > 0)
-		rc = check_owner(dir, err);
+		return error_set(err, errno, "cannot read %s", path);
 	for (int i = 0; i < n; i++) {
-		cleanup_free char *path = xasprintf("%s/%s", dir, entries[i]->d_name);
+		cleanup_free char *file = xasprintf("%s/%s", path, entries[i]->d_name);
 
 		if (rc == 0)
-			rc = merge_file(flake, path, err);
+			rc = merge_file(flake, fd, entries[i]->d_name, file, err);
 		free(entries[i]);
 	}
 	free(entries);
@@ -102,25 +107,38 @@ static int check_root(const char *dir, struct error *err)
 {
 	const char *slash = strrchr(dir, '/');
 	cleanup_free char *root = xstrndup(dir, slash ? (size_t)(slash - dir) : 0);
+	cleanup_fd int fd = -1;
 
-	return *root ? check_owner(root, err) : 0;
+	if (*root)
+		fd = open_ours(AT_FDCWD, root, root, O_DIRECTORY, err);
+	return *root && fd < 0 ? -1 : 0;
+}
+
+static int open_dir(const char *dir, bool own, struct error *err)
+{
+	cleanup_fd int fd = open_ours(AT_FDCWD, dir, dir, O_DIRECTORY, err);
+
+	return fd < 0 || (own && check_root(dir, err) < 0) ? -1 : steal_fd(&fd);
 }
 
 static int load_from(const char *dir, const char *name, struct flake *flake, struct error *err)
 {
 	cleanup_free char *path = xasprintf("%s/%s.yaml", dir, name);
 	cleanup_free char *fragments = NULL;
+	cleanup_fd int at = -1;
 
 	if (access(path, F_OK) < 0)
 		return error_set(err, errno, "cannot read %s", path);
-	if (check_owner(dir, err) < 0 || (flake->own && check_root(dir, err) < 0))
+	at = open_dir(dir, flake->own, err);
+	if (at < 0)
 		return -1;
 	flake->name = name_of_definition(path, name);
 	flake->command = xstrdup(name);
 	flake->file = streq(flake->name, name) ? xstrdup(path)
 					       : xasprintf("%s/%s.yaml", dir, flake->name);
 	fragments = xasprintf("%s/%s.d", dir, flake->name);
-	if (merge_file(flake, flake->file, err) < 0 || merge_dir(flake, fragments, err) < 0)
+	if (merge_file(flake, at, path_base(flake->file), flake->file, err) < 0 ||
+	    merge_dir(flake, at, path_base(fragments), fragments, err) < 0)
 		return -1;
 	return schema_read(flake, err);
 }

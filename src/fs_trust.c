@@ -207,6 +207,6 @@ int fs_open_trusted(const char *path, struct error *err)
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return error_set(err, errno, "cannot read %s", w.path);
 	if (!S_ISREG(st.st_mode))
-		return error_set(err, EINVAL, "cannot read %s: not a regular file", w.path);
+		return error_set(err, ERR_FILE, "cannot read %s: it is no regular file", w.path);
 	return fs_check_owner(fd, w.path, err) < 0 ? -1 : steal_fd(&fd);
 }

@@ -25,6 +25,9 @@ local COLOURS = { serious = "red", warning = "yellow" }
 local REPAIR = "repair the definition, or flake-ctl podman|firecracker remove --force "
   .. "--app PATH"
 
+local REPAIR_FILE = "repair, chown or remove the file; flake-ctl init --force (users: --user "
+  .. "--force) takes rights of others away"
+
 -- Only a user has a root of his own.
 local function home_of_own()
   local root = loader.user_root()
@@ -37,14 +40,22 @@ local function root_remedy(dir)
   return ("chown root: %s && chmod go-w %s, and what leads to it"):format(dir, dir)
 end
 
+-- What a root may hold: directories whose Lua would count.
+local KINDS = { "", "/runtimes", "/commands", "/builders", "/lua", "/templates", "/hooks",
+  "/hooks/register.d", "/hooks/launch.d", "/hooks/exit.d", "/hooks/remove.d" }
+
 local function check_roots(add)
-  local dirs = { pilot.flakes_dir(), table.unpack(loader.override_roots()) }
+  local dirs, named = { pilot.flakes_dir() }, {}
+  for _, root in ipairs(loader.override_roots()) do
+    for _, kind in ipairs(KINDS) do table.insert(dirs, root .. kind) end
+  end
   if loader.user_root() then table.insert(dirs, loader.user_root() .. "/flakes") end
   for _, dir in ipairs(dirs) do
-    if fs.stat(dir) then
-      local ok, message = fs.trusted(dir)
-      if not ok then add("serious", message, root_remedy(dir)) end
-    end
+    local ok, message = true, nil
+    if fs.stat(dir) then ok, message = fs.trusted(dir) end
+    -- Of all that are below a bad directory it is said once.
+    if not ok and not named[message] then add("serious", message, root_remedy(dir)) end
+    if not ok then named[message] = true end
   end
 end
 
@@ -52,7 +63,7 @@ local function check_overrides(add)
   for _, kind in ipairs { "runtimes", "commands" } do
     for _, name in ipairs(loader.names(kind)) do
       local driver, message = loader.load(kind, name)
-      if not driver then add("serious", message, "repair or remove the file") end
+      if not driver then add("serious", message, REPAIR_FILE) end
     end
   end
   for _, kind in ipairs { "register", "launch", "exit", "remove" } do
@@ -60,7 +71,7 @@ local function check_overrides(add)
     if not files then add("serious", problem, "let all users read the directory") end
     for _, file in ipairs(files or {}) do
       local chunk, message = loader.load_file(file)
-      if not chunk then add("serious", message, "repair or remove the hook") end
+      if not chunk then add("serious", message, REPAIR_FILE) end
     end
   end
 end

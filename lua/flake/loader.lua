@@ -51,22 +51,18 @@ function M.override_roots()
   return state.roots
 end
 
---- As root, Lua is loaded only from what root alone can change.
--- Returns true, or nil, message, "EPERM".
-function M.check_trust(path)
-  if fs.geteuid() ~= 0 then return true end
-  local ok, message, code = fs.trusted(path)
-  if ok then return true end
-  return nil, ("refusing to load %s as root: %s"):format(path, message), code
+--- Reads a file of an overriding root that only root and the caller can change.
+-- Returns its text, or nil, message, code.
+function M.read(path)
+  local text, message, code = fs.read(path, { trusted = true })
+  if text or code ~= "EPERM" then return text, message, code end
+  return nil, ("refusing to load %s: %s"):format(path, message), "ETRUST"
 end
 
---- Loads one Lua file after the trust check. Returns the chunk or nil, message, code.
+--- Loads one Lua file that M.read reads. Returns the chunk or nil, message, code.
 -- env: table of globals for the chunk (default: the real ones).
 function M.load_file(path, env)
-  local ok, message, code = M.check_trust(path)
-  if not ok then return nil, message, code end
-  local text
-  text, message, code = fs.read(path)
+  local text, message, code = M.read(path)
   if not text then return nil, message, code end
   local chunk, why = load(text, "@" .. path, "t", env or _G)
   if not chunk then return nil, why, "ELUA" end

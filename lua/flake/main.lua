@@ -12,6 +12,7 @@ Usage: flake-ctl [-V|--version] [--debug] [-h|--help] COMMAND [ARGUMENTS]
 -- A short hint for errors whose remedy is always the same.
 local hints = {
   EACCES = "are you allowed to? system flakes are managed by root, your own with --user",
+  ETRUST = "only what root or you alone can change is loaded; see flake-ctl doctor",
   EPERM = "are you allowed to? system flakes are managed by root, your own with --user",
 }
 

@@ -33,3 +33,117 @@ podman rm --force --time 0 "$plain" >/dev/null
 rm /etc/victim.run
 for f in fvictim flabels; do flake-ctl podman remove --app /usr/bin/$f; done
 podman rmi localhost/labels >/dev/null
+
+# Lua and definitions count for nobody if another than root and the caller could change them.
+useradd -m -U ann; useradd -m -U bob; groupadd shared; usermod -aG shared ann; usermod -aG shared bob
+as() { local user=$1; shift; (cd / && runuser -u "$user" -- env -i HOME="/home/$user" USER="$user" PATH=/usr/bin:/bin "$@"); }
+proof=$T/proof
+touch "$proof" && chmod 666 "$proof"
+proves() { echo "return { api = 1, about = 'x', options = {}, run = function() io.open('$proof', 'a'):write('$1') return 0 end }"; }
+hook() { echo "return function() io.open('$proof', 'a'):write('$1') end"; }
+flake-ctl init >/dev/null
+flake fone /bin/echo
+mkdir -p /usr/share/flakes/fone.d
+hook launch >/usr/share/flakes/fone.d/launch.lua
+chown -R ann /usr/share/flakes/fone.d
+run as bob fone hi
+check "a launch.lua of another user: the launch is refused" rc_is 126
+check "with the reason" err_has "fone.d: it belongs to user $(id -u ann)"
+rm -r /usr/share/flakes/fone.d
+hook site >/etc/flakes/hooks/launch.d/x.lua
+chmod 666 /etc/flakes/hooks/launch.d/x.lua
+run as bob fone hi
+check "a hook that all can write, too" bash -c "[ $rc = 126 ] && grep -q 'x.lua: others can write to it' '$err'"
+run as bob flake-ctl doctor
+check "doctor names it for users" bash -c "grep -q 'serious: .*x.lua: others can write to it' '$out'"
+rm /etc/flakes/hooks/launch.d/x.lua
+mkdir -p /etc/flakes/commands
+proves command >/etc/flakes/commands/list.lua
+chmod 666 /etc/flakes/commands/list.lua
+run as bob flake-ctl list
+check "a command that all can write is refused" bash -c "[ $rc != 0 ] && grep -q 'list.lua: others can write to it' '$err'"
+rm -r /etc/flakes/commands
+as ann flake-ctl init --user >/dev/null 2>&1
+own=/home/ann/.flakes
+chmod 755 /home/ann "$own"
+proves shared >"$own/commands/list.lua"
+chown ann:shared "$own/commands" "$own/commands/list.lua"
+run as ann flake-ctl list
+check "a user's own command counts" rc_is 0
+check "and is run" [ "$(cat "$proof")" = shared ]
+chmod g+w "$own/commands"
+run as ann flake-ctl list
+check "but not if a group of several can write to its directory" bash -c "[ $rc != 0 ] && grep -q '$own/commands: others can write to it' '$err'"
+run as ann flake-ctl doctor
+check "which doctor names" bash -c "grep -q 'serious: .*commands: others can write to it' '$out'"
+check "with the remedy" out_has "flake-ctl init --user --force"
+run as ann flake-ctl init --user --force
+run as ann flake-ctl list
+check "which works" rc_is 0
+rm "$own/commands/list.lua"
+proves bobs >"$own/commands/list.lua"
+chown bob "$own/commands/list.lua"
+run as ann flake-ctl list
+check "nor a file of somebody else's" bash -c "[ $rc != 0 ] && grep -q 'list.lua: it belongs to user $(id -u bob)' '$err'"
+rm "$own/commands/list.lua"
+proves private >"$own/commands/list.lua"
+chown ann:ann "$own/commands" "$own/commands/list.lua"
+chmod g+w "$own/commands" "$own/commands/list.lua"
+run as ann flake-ctl list
+check "a user's private group is the user" bash -c "[ $rc = 0 ] && grep -q private '$proof'"
+gpasswd -a bob ann >/dev/null
+run as ann flake-ctl list
+check "unless it has another member" bash -c "[ $rc != 0 ] && grep -q 'others can write to it' '$err'"
+gpasswd -d bob ann >/dev/null
+if command -v setfacl >/dev/null; then
+	setfacl -m u:bob:rwx "$own/commands"
+	run as ann flake-ctl list
+	check "or an ACL lets another write" bash -c "[ $rc != 0 ] && grep -q 'others can write to it' '$err'"
+	setfacl -b "$own/commands"
+else
+	skip "or an ACL lets another write" "setfacl is not installed"
+fi
+rm "$own/commands/list.lua"
+check "nothing of it was ever run" [ "$(cat "$proof")" = sharedsharedprivate ]
+
+# init --force by descriptor: nothing that is another's gets a mode, or an owner, from root.
+cp /bin/true /opt/victim; chmod 755 /opt/victim
+mkdir /usr/share/flakes/shared.d
+chown bob /usr/share/flakes/shared.d
+cat >"$T/flip.py" <<'P'
+import ctypes, os, sys
+libc, d = ctypes.CDLL(None), '/usr/share/flakes/shared.d'
+for i in range(40):
+    os.close(os.open('%s/a%d' % (d, i), os.O_CREAT | os.O_WRONLY, 0o600))
+    os.chmod('%s/a%d' % (d, i), 0o6777)
+    os.symlink('/opt/victim', '%s/.l%d' % (d, i))
+print('ready', flush=True)
+while not os.path.exists('/home/bob/stop'):
+    for i in range(40):
+        libc.renameat2(-100, b'%s/a%d' % (d.encode(), i), -100, b'%s/.l%d' % (d.encode(), i), 2)
+P
+chmod 644 "$T/flip.py"
+chmod 755 "$T"
+as bob python3 "$T/flip.py" >"$T/flip.out" & pid=$!
+wait_for grep -q ready "$T/flip.out"
+for _ in $(seq 25); do
+	run flake-ctl init --force
+	[ "$(stat -c %a /opt/victim)" = 755 ] || break
+done
+check "init --force follows no link that takes a file's place" [ "$(stat -c %a%U /opt/victim)" = 755root ]
+check "and says what it left" out_has "left /usr/share/flakes/shared.d: it belongs to user $(id -u bob)"
+touch /home/bob/stop
+wait $pid
+rm -r /usr/share/flakes/shared.d
+mkdir -m 777 "$T/linked"
+ln -s "$T/linked" /etc/flakes/extra
+rm -r /etc/flakes/hooks
+chown bob /etc/flakes
+as bob ln -s "$T/linked" /etc/flakes/hooks
+run flake-ctl init --force
+check "nor one of another user's to a directory" bash -c "[ $rc != 0 ] && grep -q 'hooks: it belongs to user' '$err' && [ \$(stat -c %a $T/linked) = 777 ]"
+rm /etc/flakes/hooks /etc/flakes/extra
+chown root /etc/flakes
+rm -r "$T/linked"
+flake-ctl init >/dev/null
+flake-ctl podman remove --app /usr/bin/fone

@@ -79,8 +79,8 @@ function M.check_tool(builder)
     "ENOENT"
 end
 
---- Path of a builder's template: of dir (or nil), of an overriding root, or the shipped one.
--- Returns the path, or nil, message, code.
+--- A builder's template: of dir (or nil), of an overriding root, or the shipped one.
+-- Returns its text and path, or nil, message, code.
 function M.template(builder, file, dir, share)
   local places = { dir }
   for _, root in ipairs(loader.override_roots()) do
@@ -90,8 +90,8 @@ function M.template(builder, file, dir, share)
   for _, place in ipairs(places) do
     local path = ("%s/%s"):format(place, file)
     if fs.stat(path) then
-      local ok, message, code = loader.check_trust(fs.realpath(path))
-      if ok then return path end
+      local text, message, code = loader.read(path)
+      if text then return text, path end
       return nil, message, code
     end
   end

@@ -100,10 +100,8 @@ end
 
 --- The text of a builder's template with values in it, or nil, message, code.
 function M:template(builder, file, values)
-  local path, message, code = builders.template(builder, file, self.templates, self.ctx.info.share)
-  local text
-  if path then text, message, code = fs.read(path) end
-  if not text then return nil, message, code end
+  local text, path, code = builders.template(builder, file, self.templates, self.ctx.info.share)
+  if not text then return nil, path, code end
   return template.render(text, values, path)
 end
 
