@@ -73,9 +73,9 @@ local function run_script(flake, part)
   local argv = { "run", "--rm", "--pull=never",
     "--name", store.container_name(flake.state_name, "run"), "--network=none", "--read-only",
     -- podman 5's own /tmp has the mode of the image's, and podman's have no limit of their size.
-    "--read-only-tmpfs=false", "--tmpfs=/tmp:mode=1777,notmpcopyup,size=64m", "--cap-drop=all", "--security-opt=no-new-privileges",
-    "--user=65534:65534", "--http-proxy=false", "--workdir=/", "--timeout=" .. SECONDS + 10,
-    "--entrypoint=sh" }
+    "--read-only-tmpfs=false", "--tmpfs=/tmp:mode=1777,notmpcopyup,size=64m", "--cap-drop=all",
+    "--security-opt=no-new-privileges", "--user=65534:65534", "--http-proxy=false", "--workdir=/",
+    "--timeout=" .. SECONDS + 10, "--entrypoint=sh" }
   add_limits(argv)
   table.move({ part.id, "/systemfiles" }, 1, 2, #argv + 1, argv)
   local result, message, code = podman.call(argv,
