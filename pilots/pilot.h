@@ -115,7 +115,8 @@ void plan_free(struct plan *plan);
 // Splits "OPTION VALUE" entries of a definition into tokens.
 void plan_split(struct strv *out, const struct strv *entries);
 
-// Splits entries and expands %NAME from the environment. Missing variables become empty and are collected in missing (may be NULL).
+// Splits entries and expands %NAME from the environment. Missing variables become empty and are
+// collected in missing (may be NULL).
 int plan_expand(struct strv *out, const struct strv *entries, struct strv *missing,
 		struct error *err);
 
