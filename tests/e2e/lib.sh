@@ -1,38 +1,48 @@
-# Helpers of the e2e tests; sourced.
+# Helpers of the e2e tests; sourced by each topic's process.
 # shellcheck shell=bash
-passed=0 failed=0 skipped=0
 T=$FLAKE_SANDBOX/scratch
 ROOT=$PWD
 IMAGE=localhost/busybox
 REGISTRY=127.0.0.1:5077
 out=$T/out err=$T/err rc=0
+# Seconds that something may take which is sure to come: many, for the machine may be busy.
+export PATIENCE=300
 # Before a topic writes an os-release of its own.
 # shellcheck disable=SC1091
-CODENAME=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+export CODENAME=${CODENAME-$(. /etc/os-release && echo "${VERSION_CODENAME:-}")}
+
+# now TEXT: what the topic is at, should it hang (tests/limit).
+now() { printf '%.300s\n' "$1" >"${FLAKE_NOW:-/dev/null}"; }
 
 # run COMMAND…: keeps output in $out and $err, exit status in $rc.
 run() {
 	rc=0
+	now "after \"${last_check:-}\": $*"
 	"$@" >"$out" 2>"$err" </dev/null || rc=$?
 }
 
+# count passed|failed|skipped: a file has the counts, so that they outlive the topic.
+count() { echo "$1" >>"$T/counts"; }
+
 # check NAME COMMAND…: the command must succeed.
 check() {
-	local name=$1
+	last_check=$1
+	now "\"$1\""
 	shift
 	if "$@"; then
-		passed=$((passed + 1))
-		echo "ok $name"
+		count passed
+		echo "ok $last_check"
 	else
-		failed=$((failed + 1))
-		echo "FAILED $name (rc=$rc)"
+		count failed
+		echo "FAILED $last_check (rc=$rc)"
 		sed 's/^/    out: /' "$out" 2>/dev/null | head -n 8
 		sed 's/^/    err: /' "$err" 2>/dev/null | head -n 8
 	fi
+	now "after \"$last_check\""
 }
 
 skip() {
-	skipped=$((skipped + 1))
+	count skipped
 	echo "skipped $1: $2"
 }
 
@@ -44,11 +54,36 @@ out_is() { [ "$(cat "$out")" = "$1" ]; }
 out_has() { grep -qF -- "$1" "$out"; }
 err_has() { grep -qF -- "$1" "$err"; }
 
-summary() {
-	[ -z "${registry_pid:-}" ] || kill "$registry_pid" 2>/dev/null
-	echo "$passed passed, $failed failed, $skipped skipped"
-	[ "$failed" = 0 ]
-	exit
+# wait_for COMMAND…: until it succeeds; false when patience is at its end.
+wait_for() {
+	local end=$((SECONDS + PATIENCE))
+	until "$@"; do
+		[ "$SECONDS" -lt "$end" ] || return 1
+		sleep 0.05
+	done
+}
+has_line() { grep -q -- "$1" "$2" 2>/dev/null; }
+run_containers() { [ "$(podman ps -q | wc -l)" = "$1" ]; }
+no_containers() { [ -z "$(podman ps -aq)" ]; }
+
+# fresh COMMAND… &: a background process with the signals of a command of a terminal; in those of a
+# shell without job control SIGINT and SIGQUIT are ignored. It leads a process group of its own.
+fresh() {
+	exec python3 -c '
+import os, signal, sys
+for s in signal.SIGINT, signal.SIGQUIT:
+    signal.signal(s, signal.SIG_DFL)
+os.setsid()
+os.execvp(sys.argv[1], sys.argv[1:])' "$@"
+}
+
+# stand_in NAME: a program of the text on standard input, found before the real one by what has
+# $in_front as its PATH.
+in_front=$T/in-front:$PATH
+stand_in() {
+	mkdir -p "$T/in-front"
+	cat >"$T/in-front/$1"
+	chmod 755 "$T/in-front/$1"
 }
 
 # An image of busybox-static, its entry point a script that reports its arguments.
@@ -64,9 +99,11 @@ make_image() {
 	tar -C "$tree" -c . | podman import --change 'CMD ["/bin/echo","default"]' - "$IMAGE" >/dev/null 2>&1
 }
 
-# start_registry: a real registry on loopback, if none runs yet.
+# start_registry: a real registry on loopback, one for all topics.
+registry_runs() { grep -qs "$T/registry.yml" "/proc/$(cat "$T/registry.pid" 2>/dev/null)/cmdline"; }
+registry_answers() { (exec 3<>"/dev/tcp/${REGISTRY%:*}/${REGISTRY#*:}") 2>/dev/null; }
 start_registry() {
-	[ -z "${registry_pid:-}" ] || ! kill -0 "$registry_pid" 2>/dev/null || return 0
+	! registry_runs || return 0
 	cat >"$T/registry.yml" <<YML
 version: 0.1
 log: {level: error}
@@ -74,15 +111,14 @@ storage: {filesystem: {rootdirectory: $T/registry}}
 http: {addr: $REGISTRY}
 YML
 	docker-registry serve "$T/registry.yml" >"$T/registry.log" 2>&1 &
-	registry_pid=$!
+	echo $! >"$T/registry.pid"
 	# What answers while the registry itself has ended is somebody else's.
-	while kill -0 "$registry_pid" 2>/dev/null; do
-		(exec 3<>"/dev/tcp/${REGISTRY%:*}/${REGISTRY#*:}") 2>/dev/null && kill -0 "$registry_pid" && return
-		sleep 0.1
-	done
-	echo "the registry ended: $(tail -n 1 "$T/registry.log")"
+	wait_for eval 'registry_answers || ! kill -0 $! 2>/dev/null'
+	registry_runs && return
+	echo "the registry does not run: $(tail -n 1 "$T/registry.log")" >&2
 	return 1
 }
+stop_registry() { ! registry_runs || kill "$(cat "$T/registry.pid")"; }
 
 # online COMMAND…: with the host's network, for what comes from the distribution's archive.
 online() { nsenter --net="$FLAKE_SANDBOX/host-net" "$@"; }
