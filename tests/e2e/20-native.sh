@@ -38,13 +38,13 @@ for code in 0 1 42 255; do
 done
 run fsh -c 'kill -9 $$'
 check "death by signal is 128+N" rc_is 137
-run fsh -c 'kill -TERM $$; sleep 5'
+run fsh -c 'kill -TERM $$; sleep 600'
 check "so is death by SIGTERM" rc_is 143
 fcat </dev/zero >/dev/null 2>"$err" & pid=$!
-for _ in $(seq 100); do [ "$(podman ps -q | wc -l)" = 1 ] && break; sleep 0.1; done
+wait_for run_containers 1
 kill -TERM $pid; rc=0; wait $pid || rc=$?
 check "SIGTERM ends an app that does not handle it" rc_is 143
-run bash -c 'timeout 20 bash -c "fsh -c \"yes\" | head -n 1"'
+run bash -c 'timeout $PATIENCE bash -c "fsh -c \"yes\" | head -n 1"'
 check "a closed pipe ends it" out_is y
 if podman_is 5.7; then
 	skip "nothing runs on after it" "podman 5.7 and later die of the closed pipe and leave the container"
@@ -54,7 +54,7 @@ for _ in $(seq 300); do [ -z "$(podman ps --all --quiet)" ] && break; sleep 0.1;
 check "no container is left" [ -z "$(podman ps --all --quiet)" ]
 fsh -c 'echo lost' </dev/null >&- 2>"$err"; rc=$?
 check "a closed stdout" rc_is 0
-run bash -c "timeout 20 fsh -c 'echo to-err >&2; echo to-out' <&- 2>&-"
+run bash -c "timeout $PATIENCE fsh -c 'echo to-err >&2; echo to-out' <&- 2>&-"
 check "closed stdin and stderr" out_is to-out
 run fsh -c 'tty'
 check "no terminal without one" out_is "not a tty"
@@ -77,20 +77,21 @@ check "argv[0] '..' is refused" rc_is 126
 (exec -a nothing-here /usr/bin/podman-pilot) >"$out" 2>"$err" </dev/null; rc=$?
 check "no definition: 127" rc_is 127
 
-fsh @one -c 'sleep 30' </dev/null & one=$!
-fsh @two -c 'sleep 30' </dev/null & two=$!
-for _ in $(seq 100); do [ "$(podman ps -q | wc -l)" = 2 ] && break; sleep 0.1; done
+fsh @one -c 'sleep 600' </dev/null & one=$!
+fsh @two -c 'sleep 600' </dev/null & two=$!
+wait_for run_containers 2
 run flake-ctl podman show
 check "two instances at once are shown" [ "$(grep -cE '^fsh +(one|two) ' "$out")" = 2 ]
 check "no process of ours stays beside the app" [ -z "$(pgrep -x podman-pilot)" ]
 kill -TERM $one
 podman kill --all >/dev/null 2>&1
 wait $one $two 2>/dev/null
+wait_for no_containers
 run flake-ctl podman show --format json
 check "nothing is left of them" [ "$(tr -d '[:space:]' <"$out")" = '[]' ]
 
 fsh -c 'trap "echo caught; exit 7" TERM; echo ready; while :; do sleep 0.1; done' >"$out" 2>"$err" </dev/null & pid=$!
-for _ in $(seq 100); do grep -q ready "$out" && break; sleep 0.1; done
+wait_for has_line ready "$out"
 kill -TERM $pid; rc=0; wait $pid || rc=$?
 check "SIGTERM reaches the app" out_has caught
 check "the app's answer to it is the status" rc_is 7

@@ -45,9 +45,8 @@ LUA
 run fsh -c 'exit 9'
 check "an exit hook leaves the status" rc_is 9
 check "and sees it" [ "$(cat "$T/exit-note")" = "fsh 9 measured" ]
-fsh -c 'trap "exit 3" TERM; while :; do sleep 0.1; done' </dev/null >/dev/null 2>&1 & pid=$!
-for _ in $(seq 100); do [ "$(podman ps -q | wc -l)" = 1 ] && break; sleep 0.1; done
-sleep 0.5
+fsh -c 'trap "exit 3" TERM; echo ready; while :; do sleep 0.1; done' </dev/null >"$out" 2>"$err" & pid=$!
+wait_for has_line ready "$out"
 kill -TERM $pid; rc=0; wait $pid || rc=$?
 check "signals pass through flake-launch" rc_is 3
 rm -rf /etc/flakes/hooks
@@ -144,11 +143,11 @@ check "and removes" [ ! -e /usr/bin/boxed ]
 rm -rf /etc/flakes/runtimes
 
 printf '#!/bin/sh\n[ "$1" = about ] && echo "Counts things;STATISTICS" || echo "called with $*"\n' >/usr/bin/flake-ctl-count
-printf '#!/bin/sh\nsleep 100\n' >/usr/bin/flake-ctl-slow
+printf '#!/bin/sh\nexec sleep 3600\n' >/usr/bin/flake-ctl-slow
 chmod +x /usr/bin/flake-ctl-count /usr/bin/flake-ctl-slow
 run flake-ctl count a 'b c'
 check "an executable on PATH is a command" out_is "called with a b c"
-run timeout 10 flake-ctl help
+run timeout $PATIENCE flake-ctl help
 check "help asks executables, with a limit" out_has "Counts things"
 check "their type is a heading" out_has "Statistics:"
 rm /usr/bin/flake-ctl-count /usr/bin/flake-ctl-slow

@@ -78,9 +78,16 @@ rm /usr/local/bin/fly
 
 # Interrupted work leaves nothing.
 mkdir -p "$T/int"
+stand_in podman <<SH
+#!/bin/sh
+$(command -v podman) "\$@" || exit
+case "\$*" in *save*) touch "$T/saved"; exec sleep 3600 ;; esac
+SH
 for sig in INT TERM HUP; do
-	env --default-signal=INT setsid flake-ctl podman export --bundle fsh "$T/int/out" >"$out" 2>"$err" & pid=$!
-	for _ in $(seq 200); do [ -n "$(ls -A "$T/int")" ] && break; sleep 0.01; done
+	rm -f "$T/saved"
+	PATH=$in_front fresh flake-ctl podman export --bundle fsh "$T/int/out" >"$out" 2>"$err" & pid=$!
+	wait_for test -e "$T/saved"
+	check "SIG$sig comes in the midst of an export" [ -n "$(ls -A "$T/int")" ]
 	kill -$sig $pid; rc=0; wait $pid || rc=$?
 	check "SIG$sig ends an export with 128+N" rc_is $((128 + $(kill -l $sig)))
 	check "and nothing is left of it" [ -z "$(ls -A "$T/int")" ]
@@ -149,12 +156,11 @@ run flake-ctl doctor fgone
 check "doctor says how to get it back" out_has "flake-ctl podman pull --uri localhost/gone:1"
 flake-ctl podman remove --app /usr/bin/fgone
 
-fsh -c 'echo up; sleep 60' >"$out" 2>"$err" </dev/null & pid=$!
-for _ in $(seq 100); do grep -q up "$out" && break; sleep 0.1; done
+fsh -c 'echo up; sleep 3600' >"$out" 2>"$err" </dev/null & pid=$!
+wait_for has_line up "$out"
 kill -9 $pid; wait $pid 2>/dev/null
 podman kill --all >/dev/null 2>&1
-for _ in $(seq 50); do [ -z "$(podman ps -aq)" ] && break; sleep 0.1; done
-check "a killed podman leaves no container for long" [ -z "$(podman ps -aq)" ]
+check "a killed podman leaves no container for long" wait_for no_containers
 run fsh -c 'echo again'
 check "the flake runs again" out_is again
 

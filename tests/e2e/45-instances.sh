@@ -2,7 +2,6 @@
 # shellcheck shell=bash
 state=/run/flakes/0
 containers() { podman ps -q --filter "label=flake-pilot.flake=$1" | wc -l; }
-wait_for() { for _ in $(seq 100); do "$@" && return; sleep 0.1; done; return 1; }
 
 flake fres /bin/sh --resume
 run fres -c 'echo first; hostname'
@@ -45,7 +44,7 @@ flake-ctl podman stop fstay >/dev/null
 
 run fres -c 'echo to-out; echo to-err >&2'
 check "stdout and stderr stay separate" bash -c "[ \"\$(cat '$out')\" = to-out ] && [ \"\$(cat '$err')\" = to-err ]"
-check "nothing holds the caller's pipes" [ "$(timeout 20 bash -c 'fres -c "echo x; echo y >&2" 2>&1 | tr -d "\n"')" = xy ]
+check "nothing holds the caller's pipes" [ "$(timeout $PATIENCE bash -c 'fres -c "echo x; echo y >&2" 2>&1 | tr -d "\n"')" = xy ]
 head -c 67108864 /dev/urandom >"$T/big"
 check "64 MiB through stdin and stdout" [ "$(fres -c cat <"$T/big" | sha256sum)" = "$(sha256sum <"$T/big")" ]
 rm "$T/big"
@@ -60,7 +59,7 @@ wait_for grep -q ready "$out"
 kill -TERM $pid; rc=0; wait $pid || rc=$?
 check "SIGTERM reaches the app in the instance" rc_is 7
 check "and the instance stays" [ "$(containers fres)" = 1 ]
-run bash -c 'timeout 20 bash -c "fres -c yes | head -n 1"'
+run bash -c 'timeout $PATIENCE bash -c "fres -c yes | head -n 1"'
 check "a closed pipe ends the call" out_is y
 sed -i /^runtime/d $state/fres.run
 run fres -c 'printf %s "$1"; exit 5' sh $'\xff'
@@ -112,7 +111,7 @@ podman rm -f -t 0 flake-fres >/dev/null 2>&1
 run fres -c 'echo again'
 check "a removed container is replaced" out_is again
 podman stop -t 0 flake-fres >/dev/null 2>&1
-wait_for test -z "$(podman ps -aq --filter name=flake-fres)"
+wait_for eval '[ -z "$(podman ps -aq --filter name=flake-fres)" ]'
 podman create --name flake-fres "$IMAGE" /bin/true >/dev/null
 rm -rf $state
 run fres -c 'echo again'
@@ -210,16 +209,19 @@ check "resume and attach exclude each other" rc_is 2
 # Attach.
 flake fatt /bin/sh --attach
 mkfifo "$T/fifo"
-fatt -c 'echo first; while read -r x; do echo "got $x"; done; echo over; sleep 1; exit 9' <"$T/fifo" >"$T/att" 2>"$err" & pid=$!
+fatt -c 'echo first; while read -r x; do echo "got $x"; done; echo over; exit 9' <"$T/fifo" >"$T/att" 2>"$err" & pid=$!
 exec 7>"$T/fifo"
 wait_for grep -q first "$T/att"
-wait_for test -s $state/fatt.run
+wait_for test -s $state/fatt____fatt.run
 check "no watcher stays behind" [ -z "$(pgrep -x fatt)" ]
-(sleep 1; echo hello) | timeout 20 fatt >"$T/att2" 2>&1 & second=$!
+mkfifo "$T/fifo2"
+timeout $PATIENCE fatt <"$T/fifo2" >"$T/att2" 2>&1 & second=$!
+exec 8>"$T/fifo2"
+echo hello >&8
 wait_for grep -q 'got hello' "$T/att2"
 check "a second call is attached to the first's application" grep -q 'got hello' "$T/att2"
 check "in the same container" [ "$(containers fatt)" = 1 ]
-exec 7>&-
+exec 7>&- 8>&-
 rc=0; wait $pid || rc=$?
 check "the first call has the exit code" rc_is 9
 wait $second
@@ -229,7 +231,7 @@ check "after its end a call starts anew, with its own arguments" [ "$rc" = 4 -a 
 printf 'version: 2\nruntime:\n  name: %s\n  instance: attach\n  path_map: {/usr/bin/fone: {exports: /bin/sh}, /usr/bin/fother: {exports: /bin/echo}}\nengine: {pilot: podman, args: ["--net none"]}\n' "$IMAGE" >/usr/share/flakes/fone.yaml
 ln -sf fone.yaml /usr/share/flakes/fother.yaml
 ln -sf /usr/bin/podman-pilot /usr/bin/fone; ln -sf /usr/bin/podman-pilot /usr/bin/fother
-fone -c 'echo up; sleep 5' >"$T/att" 2>&1 </dev/null & pid=$!
+fone -c 'echo up; sleep 3600' >"$T/att" 2>&1 </dev/null & pid=$!
 wait_for grep -q up "$T/att"
 run fother another
 check "each command of an attach flake has an application of its own" out_is another

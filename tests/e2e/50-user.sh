@@ -207,8 +207,8 @@ rm $own/hooks/launch.d/x.lua
 # A flake of the system: runas decides, absent means the caller, rootless.
 run as ann flake-ctl explain sysfsh
 check "a system flake without runas runs as the caller" bash -c "grep -q '^podman run' $out"
-as ann sysfsh -c 'sleep 20' >/dev/null 2>&1 </dev/null & pid=$!
-for _ in $(seq 100); do [ -n "$(as ann podman ps -q)" ] && break; sleep 0.1; done
+as ann sysfsh -c 'sleep 3600' >/dev/null 2>&1 </dev/null & pid=$!
+wait_for eval '[ -n "$(as ann podman ps -q)" ]'
 check "its container is in the caller's store" [ -n "$(as ann podman ps -q)" -a -z "$(podman ps -q)" ]
 run as ann podman top -l huser
 check "and its processes are the caller's" out_has "$(id -u ann)"

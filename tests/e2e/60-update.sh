@@ -74,8 +74,8 @@ check "and that is said" err_has "it is also named localhost/precious:1"
 podman rmi localhost/precious:1 >/dev/null
 third=$(id_of "$REF")
 flake-ctl podman register --container "$REF" --app /usr/bin/app-stay --target /bin/sleep --opt "--net none"
-app-stay @one 60 </dev/null >/dev/null 2>&1 & pid=$!
-for _ in $(seq 100); do [ "$(podman ps -q | wc -l)" = 1 ] && break; sleep 0.1; done
+app-stay @one 3600 </dev/null >/dev/null 2>&1 & pid=$!
+wait_for run_containers 1
 publish "$REF"
 run flake-ctl podman update app-ver
 check "update with a running instance" rc_is 0
@@ -180,19 +180,15 @@ sixth=$(id_of "$REF")
 # Killed and interrupted in the middle.
 rm "$T/tree/bin/cat"
 publish "$REF"
-mkdir "$T/slow"
-cat >"$T/slow/podman" <<'SH'
+stand_in podman <<SH
 #!/bin/sh
-[ "$1" != run ] || { touch "$STOPPED"; sleep 20; }
-exec /usr/bin/podman "$@"
+[ "\$1" != run ] || { echo \$\$ >"$T/held.new"; mv "$T/held.new" "$T/held"; exec sleep 3600; }
+exec $(command -v podman) "\$@"
 SH
-chmod 755 "$T/slow/podman"
-PATH=$T/slow:$PATH
-export STOPPED=$T/stopped
 for sig in TERM KILL; do
-	rm -f "$STOPPED"
-	setsid flake-ctl podman update app-cat >"$out" 2>"$err" </dev/null & pid=$!
-	for _ in $(seq 200); do [ -e "$STOPPED" ] && break; sleep 0.1; done
+	rm -f "$T/held"
+	PATH=$in_front fresh flake-ctl podman update app-cat >"$out" 2>"$err" </dev/null & pid=$!
+	wait_for test -e "$T/held"
 	run flake-ctl podman update --all
 	check "a second update meanwhile is refused" err_has "another update is running"
 	kill -$sig $pid; rc=0; wait $pid 2>/dev/null || rc=$?
@@ -200,7 +196,7 @@ for sig in TERM KILL; do
 	[ $sig = KILL ] || check "the old image is back at once" [ "$(id_of "$REF")" = "$sixth" ]
 	[ $sig = KILL ] || check "without temporary name" no_keep
 done
-PATH=${PATH#*:}
+kill "$(cat "$T/held")" 2>/dev/null
 check "after kill -9 the old image is safe" podman image exists "$sixth"
 podman image prune -f >/dev/null 2>&1
 check "from prune too" podman image exists "$sixth"

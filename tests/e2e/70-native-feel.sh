@@ -278,7 +278,7 @@ if command -v Xvfb >/dev/null && command -v xauth >/dev/null && command -v xdpyi
 	xauth -q add ":77" . "$(head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \n')" 2>/dev/null
 	Xvfb :77 -auth "$XAUTHORITY" -nolisten tcp >"$T/xvfb.log" 2>&1 &
 	xvfb=$!
-	for _ in $(seq 100); do [ -S /tmp/.X11-unix/X77 ] && break; sleep 0.1; done
+	wait_for test -S /tmp/.X11-unix/X77
 	run env DISPLAY=:77 gdisplay -c 'test -r "$XAUTHORITY" && /usr/bin/xdpyinfo'
 	check "an X client inside reaches the server, with the caller's cookie" out_has "name of display:    :77"
 	run env DISPLAY=:77 XAUTHORITY=/nowhere gdisplay -c 'unset XAUTHORITY; /usr/bin/xdpyinfo'

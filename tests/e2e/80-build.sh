@@ -81,7 +81,8 @@ clean
 (umask 077; SOURCE_DATE_EPOCH=1700000000 flake-ctl build --from-oci "$IMAGE" -a /usr/bin/foo --name=foobar -o "$B") >/dev/null 2>&1
 (cd "$B" && sha256sum -- *.deb *.dsc *.tar.gz) >"$T/sums"
 clean
-sleep 1
+last=$(date +%s)
+wait_for eval '[ "$(date +%s)" != "$last" ]'
 SOURCE_DATE_EPOCH=1700000000 flake-ctl build --from-oci "$IMAGE" -a /usr/bin/foo --name=foobar -o "$B" >/dev/null 2>&1
 check "SOURCE_DATE_EPOCH: .deb, .dsc and .tar.gz are equal, whatever the umask" bash -c "cd '$B' && sha256sum -c --quiet '$T/sums'"
 check "SOURCE_DATE_EPOCH is the time of the files" bash -c "TZ=UTC dpkg-deb -c '$B/foobar_1.0.0_all.deb' | grep -q '2023-11-14'"
@@ -339,7 +340,11 @@ umount "$T/small"
 head -c 30M /dev/urandom >"$T/tree/big"
 tar -C "$T/tree" -c . | podman import - localhost/big >/dev/null 2>&1
 rm "$T/tree/big"
+# Of a build: has begun; whether any process still works in its directory.
+has_begun() { compgen -G "$B/.flake-build*/*" >/dev/null; }
+no_worker() { ! pgrep -f "$B/.flake-build" && [ -z "$(find /proc/[0-9]*/cwd -lname "$B/.flake-build*" 2>/dev/null)" ]; }
 for delay in 0.3 0.8 1.5 2.5; do
+	wait_for no_worker
 	clean
 	flake-ctl build --ci --from-oci localhost/big -a /usr/bin/foo -o "$B" >/dev/null 2>&1 &
 	pid=$!
@@ -348,13 +353,13 @@ for delay in 0.3 0.8 1.5 2.5; do
 	wait $pid 2>/dev/null
 	check "kill -9 after $delay s: no half package" bash -c "for f in '$B'/*; do case \$f in *.deb) dpkg-deb -I \$f >/dev/null;; esac || exit 1; done"
 done
-sleep 4
+wait_for no_worker
 run flake-ctl build --ci --from-oci "$IMAGE" -a /usr/bin/foo -o "$B"
 check "the next build sweeps" [ -z "$(ls -A "$B" | grep '^\.flake')" ]
 clean
 flake-ctl build --ci --from-oci localhost/big -a /usr/bin/foo -o "$B" >/dev/null 2>&1 &
 pid=$!
-sleep 1
+wait_for has_begun
 kill -TERM $pid
 wait $pid
 check "SIGTERM: exit 143" [ $? = 143 ]

@@ -10,7 +10,7 @@ rm -rf /etc/flakes/builders
 # at DIRECTORY COMMAND…: runs it there.
 at() {
 	cd "$1" || exit 1
-	run timeout 60 "${@:2}"
+	run timeout $PATIENCE "${@:2}"
 	cd "$ROOT" || exit 1
 }
 id_of() { podman image inspect --format '{{.Id}}' "$1" 2>/dev/null; }
@@ -216,7 +216,7 @@ cat >"$P/src/build.sh" <<'SH'
 #!/bin/sh
 if [ -f wait ]; then
 	echo waiting
-	exec sleep 60
+	exec sleep 3600
 fi
 exec podman build --file src/Dockerfile --build-arg "x=$(date +%N)" --tag "$1" --timestamp 1 --annotation "x=$(date +%N)" src
 SH

@@ -37,12 +37,14 @@ for i in $(seq 70); do
 	[ "$(cat "$T/c.$i")" = "vres: too many sessions" ] && told=$((told + 1))
 done
 check "70 calls at once, more than a VM serves: 64 run, the others are told" [ $good -ge 64 -a $((good + told)) = 70 -a "$(qemus)" = 1 ]
-run timeout 20 bash -c 'vres -c yes | head -n 1; echo ${PIPESTATUS[0]}'
+run timeout $PATIENCE bash -c 'vres -c yes | head -n 1; echo ${PIPESTATUS[0]}'
 check "closed output ends a call" [ "$(xargs <"$out")" = "y 141" ]
-vres -c 'echo $$ >/run/blocked; exec cat /dev/zero' 2>/dev/null </dev/null | (sleep 4) & blocked=$!
-sleep 0.3
-run timeout 20 vres -c 'echo not held up'
+vres -c 'echo $$ >/run/blocked; exec cat /dev/zero' 2>/dev/null </dev/null |
+	(wait_full; echo >"$T/full"; wait_for test -e "$T/go") & blocked=$!
+wait_for test -e "$T/full"
+run timeout $PATIENCE vres -c 'echo not held up'
 check "an output that nobody reads holds up nobody else" out_is "not held up"
+touch "$T/go"
 wait $blocked
 run vres -c 'printf "[%s]" "$@"' sh 'a b' "it's" $'new\nline' '' '%s' '@x'
 check "arguments arrive" out_is "$(printf '[%s]' 'a b' "it's" $'new\nline' '' '%s' '@x')"
@@ -81,7 +83,7 @@ for wait in 0 0.01 0.03; do
 done
 run vres -c "$boot"
 check "the VM survives all that" [ "$(cat "$out")" = "$first" -a "$(qemus)" = 1 ]
-run vres -c 'sleep 500 >/dev/null 2>&1 & echo x'
+run timeout $PATIENCE vres -c 'sleep 9999 >/dev/null 2>&1 & echo x'
 check "a child in the background does not hold up the end" out_is x
 run vres -c 'pidof sleep >/dev/null && kill $(pidof sleep) && echo stayed'
 check "and stays in the VM" out_is stayed
@@ -90,13 +92,13 @@ check "and stays in the VM" out_is stayed
 # A guest that hangs.
 pkill -STOP '^qemu-system'
 vres -c true </dev/null >/dev/null 2>"$err" & pid=$!
-sleep 0.5
-for _ in 1 2; do kill -TERM $pid; sleep 0.3; done
+for _ in 1 2; do ask_to_end $pid; done
+wait_for eval "! has_term $pid ShdPnd"
 check "a VM that hangs keeps a call that is asked to end twice" kill -0 $pid
-kill -TERM $pid; rc=0; wait $pid || rc=$?
+ask_to_end $pid; rc=0; wait $pid || rc=$?
 check "but not one that is asked three times" rc_is 143
 pkill -CONT '^qemu-system'
-run timeout 60 vres -c 'echo goes on'
+run timeout $PATIENCE vres -c 'echo goes on'
 check "and the VM goes on when it can" out_is "goes on"
 
 run flake-ctl firecracker show
@@ -142,26 +144,26 @@ run vres -c 'cat /kept; exit 4'
 check "the next call starts anew, with the disk" [ "$rc" = 4 -a "$(qemus)" = 1 ]
 pkill -9 '^qemu-system'
 wait_for no_qemu
-run timeout 60 vres -c 'echo again; exit 5'
+run timeout $PATIENCE vres -c 'echo again; exit 5'
 check "kill -9 of qemu: the next call starts anew" [ "$rc" = 5 -a "$(cat "$out")" = again -a "$(qemus)" = 1 ]
-vres -c 'echo ready; sleep 100' >"$out" 2>"$err" </dev/null & pid=$!
+vres -c 'echo ready; sleep 3600' >"$out" 2>"$err" </dev/null & pid=$!
 wait_for grep -q ready "$out"
 pkill -9 '^qemu-system'; rc=0; wait $pid || rc=$?
 check "a call whose VM dies is 125" [ "$rc" = 125 -a -s "$err" ]
-run timeout 60 vres -c 'echo 1 >/proc/sys/kernel/sysrq; echo c >/proc/sysrq-trigger; sleep 100'
+run timeout $PATIENCE vres -c 'echo 1 >/proc/sys/kernel/sysrq; echo c >/proc/sysrq-trigger; sleep 100'
 check "a panic is 125" rc_is 125
-run timeout 60 vres -c 'echo again'
+run timeout $PATIENCE vres -c 'echo again'
 check "and the next call starts anew" [ "$(cat "$out")" = again -a "$(qemus)" = 1 ]
 rm -rf $STATE
-run timeout 60 vres -c 'echo again'
+run timeout $PATIENCE vres -c 'echo again'
 check "a wiped /run: there is a VM again" [ "$rc" = 0 -a "$(cat "$out")" = again ]
 check "and only one" wait_for eval '[ "$(qemus)" = 1 ]'
 sed -i 's/^start .*/start 1/' $STATE/vres.run
-run timeout 60 vres -c 'echo again'
+run timeout $PATIENCE vres -c 'echo again'
 check "another process of that id is not taken for it" out_is again
 check "still one VM" wait_for eval '[ "$(qemus)" = 1 ]'
 printf 'id \npid -1\nstart x\n\377garbage' >$STATE/vres.run
-run timeout 60 vres -c 'echo again'
+run timeout $PATIENCE vres -c 'echo again'
 check "garbage in the state file" out_is again
 check "still one VM" wait_for eval '[ "$(qemus)" = 1 ]'
 chmod 755 $STATE
@@ -174,7 +176,7 @@ for wait in 0.02 0.1 0.4 0.8; do
 	vres -c 'echo killed' >/dev/null 2>&1 </dev/null & pid=$!
 	sleep $wait
 	kill -9 $pid 2>/dev/null; wait $pid 2>/dev/null
-	run timeout 60 vres -c 'echo after'
+	run timeout $PATIENCE vres -c 'echo after'
 	check "kill -9 of the first call after $wait s: the next works" [ "$(cat "$out")" = after -a "$(qemus)" = 1 ]
 	flake-ctl firecracker stop vres >/dev/null 2>&1
 done
@@ -213,10 +215,10 @@ flake-ctl firecracker stop --all >/dev/null
 
 # A VM that does not come up.
 vm_flake vbroken /bin/sh --no-net --boot-arg rdinit=/nowhere --boot-arg init=/nowhere
-run timeout 60 vbroken -c 'echo no'
+run timeout $PATIENCE vbroken -c 'echo no'
 check "a VM that does not come up is 125, with the reason" [ "$rc" = 125 -a "$(grep -c 'did not come up.*panic' "$err")" = 1 ]
 vm_flake vbroken /bin/sh --no-net --resume --boot-arg rdinit=/nowhere --boot-arg init=/nowhere
-run timeout 60 vbroken -c 'echo no'
+run timeout $PATIENCE vbroken -c 'echo no'
 check "also where it would stay" [ "$rc" = 125 -a "$(grep -c 'did not come up.*panic' "$err")" = 1 -a "$(qemus)" = 0 ]
 check "nothing is left of it" [ -z "$(ls $STATE | grep -E 'vbroken.*(vm|run)$')" ]
 
@@ -268,8 +270,8 @@ run as vown -c 'echo own >/file; cat /file; stat -c %U:%a /owners/setuid 2>/dev/
 check "which runs" [ "$rc" = 7 -a "$(head -n 1 "$out")" = own -a "$(tail -n 1 "$out")" = "0:2000 4750" ]
 run as flake-ctl firecracker list --user
 check "list shows his image" out_has mine
-as vown -c 'sleep 100' </dev/null >/dev/null 2>&1 & pid=$!
-sleep 1.5
+as vown -c 'echo ready; sleep 3600' </dev/null >"$out" 2>&1 & pid=$!
+wait_for grep -q ready "$out"
 pkill -9 -u vera -x vown; wait $pid 2>/dev/null
 check "kill -9 of his pilot leaves no VM" wait_for no_qemu
 run as flake-ctl firecracker remove --user --vm mine
@@ -293,7 +295,7 @@ for m in virtio_ring virtio virtio_mmio virtio_blk crc16 mbcache jbd2 crc32c_gen
 	f=$($b find /lib/modules -name "$m.ko" -o -name "$(echo $m | $b tr _ -).ko" | $b head -n 1)
 	[ -z "$f" ] || $b insmod "$f" 2>/dev/null
 done
-for i in $($b seq 50); do [ -b /dev/vda ] && break; $b sleep 0.1; done
+for i in $($b seq 600); do [ -b /dev/vda ] && break; $b sleep 0.1; done
 $b mount -o ro /dev/vda /newroot || echo "no root"
 case $overlay_root in /dev/*) $b mkdir -p /over; $b mount -t ext4 $overlay_root /over && echo "overlay is there" ;; esac
 $b mount -t tmpfs t /newroot/tmp
@@ -322,7 +324,7 @@ check "a wrong checksum is an error" [ "$rc" != 0 -a -s "$err" ]
 check "and the old image stays" [ -e $IMAGES/old/rootfs -a "$(ls -A $IMAGES | grep -v lock | xargs)" = "box old" ]
 run flake-ctl firecracker register --vm old --app /usr/bin/vold --target /bin/echo --mem 192 --vcpu 1 --engine qemu --overlay-size 16M
 check "register an image of older tools" rc_is 0
-run timeout 60 vold -e a-b c=d -- end
+run timeout $PATIENCE vold -e a-b c=d -- end
 check "its init is told on the command line, output comes over the console" [ "$rc" = 0 -a "$(tr -d '\r' <"$out" | grep -cx 'a-b c=d -- end')" = 1 ]
 check "with the overlay" out_has "overlay is there"
 check "the kernel says nothing there but that it ends" [ "$(grep -c '^\[ *[0-9.]*\]' "$out")" = "$(grep -c '^\[ *[0-9.]*\] reboot: ' "$out")" ]
@@ -334,10 +336,11 @@ check "no VM stays" [ "$(wait_for no_qemu; qemus)" = 0 ]
 # Ours, called by a pilot of the older tools.
 mv $IMAGES/box/channel "$T/channel"
 flake-ctl firecracker register --vm box --app /usr/bin/vlegacy --target /bin/echo --mem 192 --vcpu 1 --engine qemu --overlay-size 16M 2>/dev/null
-run timeout 60 vlegacy -e a-b c=d end
+run timeout $PATIENCE vlegacy -e a-b c=d end
 check "our init does what a pilot of the older tools asks" [ "$rc" = 0 -a "$(tr -d '\r' <"$out" | grep -cx 'a-b c=d end')" = 1 ]
-flake-ctl firecracker register --force --vm box --app /usr/bin/vlegacy --target /bin/cat --mem 192 --vcpu 1 --engine qemu 2>/dev/null
-rc=0; (sleep 2; printf 'typed\n\004') | timeout 60 vlegacy >"$out" 2>"$err" || rc=$?
+flake-ctl firecracker register --force --vm box --app /usr/bin/vlegacy --target /bin/ready-cat --mem 192 --vcpu 1 --engine qemu 2>/dev/null
+rc=0; : >"$out"
+(wait_for grep -q ready "$out"; printf 'typed\n\004') | timeout $PATIENCE vlegacy >"$out" 2>"$err" || rc=$?
 check "with the console as its terminal" [ "$rc" = 0 -a "$(tr -d '\r' <"$out" | grep -c '^typed')" = 2 ]
 mv "$T/channel" $IMAGES/box/channel
 run flake-ctl firecracker pull --name old --force --replace-sci --kis-image "$T/kis.tar.gz"

@@ -34,10 +34,7 @@ PY
 nothing_refused() { log_is 'not of("refused") and all(r[1] < 300 for r in requests)'; }
 engine_runs() { pgrep -f "$ENGINE_PATTERN" >/dev/null; }
 no_engine() {
-	for _ in $(seq 50); do
-		engine_runs || return 0
-		sleep 0.1
-	done
+	wait_for eval '! engine_runs' && return
 	pgrep -af "$ENGINE_PATTERN" >&2
 	return 1
 }
@@ -114,9 +111,9 @@ fc_resume() {
 
 fc_killed() {
 	local pilot name
-	fcsh -c 'echo up; sleep 60' >"$F/up" 2>/dev/null &
+	fcsh -c 'echo up; sleep 3600' >"$F/up" 2>/dev/null &
 	pilot=$!
-	for _ in $(seq 300); do grep -q up "$F/up" && break; sleep 0.1; done
+	wait_for has_line up "$F/up"
 	check "$engine: a process meanwhile" engine_runs
 	kill -9 "$pilot"
 	wait "$pilot" 2>/dev/null
@@ -152,7 +149,8 @@ fc_snapshot() {
 	check "$engine, $1: nothing refused at restoring" nothing_refused
 	check "$engine, $1: load and nothing else" log_is 'requests == [("PUT /snapshot/load", 204, {"snapshot_path": "/proc/self/fd/3", "mem_backend": {"backend_type": "File", "backend_path": "/proc/self/fd/5"}, "resume_vm": True})]'
 	check "$engine, $1: it was not booted" log_is 'of("start")[0]["argv"] == ["--api-sock", "api.sock", "--level", "Error"] and not configs and [e["restored"] for e in of("boot")] == [True]'
-	check "$engine, $1: the host calls" log_is '[(e["by"], e.get("line")) for e in of("vsock")] == [("host", "CONNECT 52\n")]'
+	# More than once, where the guest does not answer within a second.
+	check "$engine, $1: the host calls" log_is '{(e["by"], e.get("line")) for e in of("vsock")} == {("host", "CONNECT 52\n")}'
 	if [ "$engine" = standin ]; then
 		FLAKE_STANDIN_SCI=$F/frames run fcsnap
 		check "$engine, $1: clock and randomness are told, before the start" out_is "2 7 8 9 clock"
@@ -168,12 +166,12 @@ fc_snapshot() {
 # A signal while the guest of a restored VM does not answer yet.
 fc_ended_while_restoring() {
 	local pilot
-	printf '#!/bin/sh\nexec sleep 60\n' >"$F/mute"
+	printf '#!/bin/sh\nexec sleep 3600\n' >"$F/mute"
 	chmod 755 "$F/mute"
+	forget
 	FLAKE_STANDIN_SCI=$F/mute fcsnap -c 'exit 3' >/dev/null 2>&1 &
 	pilot=$!
-	for _ in $(seq 50); do no_directory || break; sleep 0.1; done
-	sleep 0.5
+	wait_for has_line '"event": "vsock", "by": "host"' "$FLAKE_STANDIN_LOG"
 	kill -TERM "$pilot"
 	wait "$pilot"
 	check "$engine: a signal while restoring" [ $? = 143 ]
@@ -290,7 +288,7 @@ while 9 not in kinds:
     size, kind, _, session = struct.unpack("<IBBH", take(8))
     body = take(size)
     kinds.append(kind)
-    if kind == 7 and abs(struct.unpack("<Q", body)[0] / 1e9 - time.time()) < 60:
+    if kind == 7 and abs(struct.unpack("<Q", body)[0] / 1e9 - time.time()) < 3600:
         clock = "clock"
 send(10, " ".join([*map(str, kinds), clock]).encode() + b"\n", 1, session)
 send(15, struct.pack("<II", 0, 0), 0, session)

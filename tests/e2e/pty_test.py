@@ -11,22 +11,29 @@ import sys
 import termios
 import time
 
+# Seconds that something may take which is sure to come.
+PATIENCE = float(os.environ.get("PATIENCE", "300"))
+
 
 def set_size(fd, rows, cols):
     fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
 
 
 def start(*argv, rows=33, cols=77):
+    sized, told = os.pipe()
     pid, fd = pty.fork()
     if pid == 0:
         # The child waits for its terminal to have its size.
-        time.sleep(0.2)
+        os.read(sized, 1)
         os.execvp(argv[0], argv)
     set_size(fd, rows, cols)
+    os.write(told, b"x")
+    os.close(sized)
+    os.close(told)
     return pid, fd
 
 
-def expect(fd, text, seconds=20):
+def expect(fd, text, seconds=PATIENCE):
     seen = b""
     end = time.time() + seconds
     while text not in seen and time.time() < end:
@@ -42,7 +49,18 @@ def expect(fd, text, seconds=20):
     return text in seen
 
 
-def status(pid, seconds=20):
+def resize(fd, rows, cols):
+    """The app may be faster than crun, which looks for resizes only when it has started it."""
+    end = time.time() + PATIENCE
+    while time.time() < end:
+        set_size(fd, rows, cols - 1)
+        set_size(fd, rows, cols)
+        if expect(fd, b"%d %d" % (rows, cols), 1):
+            return True
+    return False
+
+
+def status(pid, seconds=PATIENCE):
     end = time.time() + seconds
     while time.time() < end:
         done, value = os.waitpid(pid, os.WNOHANG)
@@ -66,10 +84,7 @@ def main(flake):
 
     pid, fd = start(flake, "-c", "trap 'stty size' WINCH; echo ready; while :; do sleep 0.1; done")
     expect(fd, b"ready")
-    # The app may be faster than crun, which looks for resizes only when it has started it.
-    time.sleep(0.3)
-    set_size(fd, 44, 99)
-    report("a resize arrives", expect(fd, b"44 99"))
+    report("a resize arrives", resize(fd, 44, 99))
     os.write(fd, b"\x03")
     report("Ctrl-C ends it with 130", status(pid) == 130)
 
@@ -80,13 +95,11 @@ def main(flake):
 
     pid, fd = start(flake, "-c", "echo ready; read x; echo got-$x")
     expect(fd, b"ready")
-    os.write(fd, b"\x1a")
-    time.sleep(0.5)
-    os.write(fd, b"word\n")
+    os.write(fd, b"\x1aword\n")
     report("Ctrl-Z leaves the app running", expect(fd, b"got-") and status(pid) == 0)
 
-    pid, fd = start(flake, "-c", "exec sleep 600")
-    time.sleep(2)
+    pid, fd = start(flake, "-c", "echo ready; exec sleep 3600")
+    expect(fd, b"ready")
     os.write(fd, b"\x03")
     report("Ctrl-C ends an app that does not handle it", status(pid) == 130)
 

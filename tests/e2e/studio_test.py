@@ -10,6 +10,8 @@ import termios
 import time
 
 DIR, PROJECT = sys.argv[1], sys.argv[2]
+# Seconds that something may take which is sure to come.
+PATIENCE = float(os.environ.get("PATIENCE", "300"))
 
 
 class Session:
@@ -28,7 +30,7 @@ class Session:
         except OSError:
             time.sleep(seconds)
 
-    def expect(self, text, seconds=30):
+    def expect(self, text, seconds=PATIENCE):
         end = time.time() + seconds
         while text.encode() not in self.seen and time.time() < end:
             self.read(0.2)
@@ -40,7 +42,7 @@ class Session:
     def answer(self, *pairs):
         return all(self.expect(text) and os.write(self.fd, word.encode() + b"\n") for text, word in pairs)
 
-    def status(self, seconds=60):
+    def status(self, seconds=PATIENCE):
         end = time.time() + seconds
         while time.time() < end:
             done, value = os.waitpid(self.pid, os.WNOHANG)
@@ -74,7 +76,6 @@ def wizard():
         s = Session(DIR, "new", "wiz")
         s.answer(*QUESTIONS[:2])
         s.expect("Home page")
-        time.sleep(0.3)
         os.write(s.fd, key)
         got = s.status()
         report(f"{name}: exit {code}, nothing left", got == code and nothing() and s.sane(), s)
@@ -96,7 +97,6 @@ def build():
     before = sorted(os.listdir(os.path.join(PROJECT, "out")))
     s = Session(PROJECT, "build")
     good = s.expect("waiting")
-    time.sleep(0.3)
     os.write(s.fd, b"\x03")
     report("Ctrl-C while build.sh runs: exit 130", good and s.status() == 130 and s.sane(), s)
     report("and out/ is as it was", sorted(os.listdir(os.path.join(PROJECT, "out"))) == before, s)

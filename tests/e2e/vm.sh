@@ -5,11 +5,29 @@ IMAGES=/var/lib/firecracker/images
 STATE=/run/flakes/0
 kernel=$(tests/kernel --path)
 
-wait_for() { for _ in $(seq 100); do "$@" && return; sleep 0.1; done; return 1; }
 qemus() { pgrep -c '^qemu-system'; }
 no_qemu() { [ "$(qemus)" = 0 ]; }
 # What launches leave: names of files, without locks and what is said once a boot.
 left() { ls -A "$STATE" "$STORAGE" 2>/dev/null | grep -vE '\.lock$|^\.lock$|^kvm$'; }
+nothing_left() { [ "$(left)" = "$(cat "$T/left")" ]; }
+
+# wait_full: until the pipe on standard input holds about what it can.
+wait_full() {
+	python3 -c '
+import fcntl, struct, termios, time
+full = fcntl.fcntl(0, fcntl.F_GETPIPE_SZ) - 8192
+while struct.unpack("i", fcntl.ioctl(0, termios.FIONREAD, bytes(4)))[0] < full:
+    time.sleep(0.05)'
+}
+
+# has_term PID SET: whether SIGTERM is in that set of signals of a process, SigBlk or ShdPnd.
+has_term() { grep -q "^$2:.*[4-7c-f]...\$" "/proc/$1/status" 2>/dev/null; }
+# ask_to_end PID: SIGTERM for a pilot that looks at its signals, when it has seen all earlier ones.
+ask_to_end() {
+	wait_for has_term "$1" SigBlk
+	wait_for eval "! has_term $1 ShdPnd"
+	kill -TERM "$1"
+}
 
 # Why no VM can be tested here; nothing, if one can.
 vm_obstacle() {
@@ -37,6 +55,8 @@ make_vm_image() {
 	chmod 1777 "$tree/tmp"
 	chmod 700 "$tree/root"
 	echo '#!/bin/sh' >"$tree/etc/not-executable"
+	printf '#!/bin/sh\necho ready\nexec cat\n' >"$tree/bin/ready-cat"
+	chmod 755 "$tree/bin/ready-cat"
 	(
 		cd "$tree/owners" || exit
 		echo data >plain; chown 1000:2000 plain; chmod 640 plain
@@ -61,10 +81,10 @@ vm_flake() {
 		{ cat "$T/register.err" >&2; return 1; }
 }
 
-# The image "box" and the flake "vsh", once for all topics of a run.
+# The image "box" and the flake "vsh", once for all topics of a run that leave them there.
 vm_setup() {
-	[ -z "${vm_ready:-}" ] || return 0
-	vm_ready=1
+	[ ! -e $IMAGES/box ] || [ ! -L /usr/bin/vsh ] || return 0
+	rm -rf $IMAGES/box
 	make_vm_image
 	run flake-ctl firecracker build-image --from-oci localhost/vmbox --name box --kernel "$kernel"
 	check "build-image makes a VM image of a container image" rc_is 0

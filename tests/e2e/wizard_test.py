@@ -9,6 +9,8 @@ import termios
 import time
 
 OUT, IMAGE = sys.argv[1], sys.argv[2]
+# Seconds that something may take which is sure to come.
+PATIENCE = float(os.environ.get("PATIENCE", "300"))
 ARGS = ["flake-ctl", "build", "--builder", "dpkg", "--from-oci=" + IMAGE]
 
 
@@ -20,7 +22,7 @@ class Session:
             os.execvp(ARGS[0], ARGS + ["-o", OUT, *more])
         self.before = termios.tcgetattr(self.fd)
 
-    def expect(self, text, seconds=30):
+    def expect(self, text, seconds=PATIENCE):
         end = time.time() + seconds
         while text.encode() not in self.seen and time.time() < end:
             ready, _, _ = select.select([self.fd], [], [], 0.2)
@@ -44,7 +46,7 @@ class Session:
         os.write(self.fd, word.encode() + b"\n")
         return True
 
-    def status(self, seconds=90):
+    def status(self, seconds=PATIENCE):
         end = time.time() + seconds
         while time.time() < end:
             done, value = os.waitpid(self.pid, os.WNOHANG)
@@ -104,7 +106,6 @@ def main():
         s = Session()
         s.answer(*ALL[:2])
         s.expect("What it is")
-        time.sleep(0.3)
         os.write(s.fd, key)
         got = s.status()
         report(f"{name}: exit {code}, nothing left", got == code and nothing() and s.sane(), s)

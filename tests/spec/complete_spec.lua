@@ -65,7 +65,7 @@ describe("completions", function()
       zpty -r z out '*READY*'
       zpty -w -n z $'flake-ctl-podman regis\t'
       zpty -r z out '*regis*ter*'
-      print -r -- $out]], "zsh", place.root }, { stdout = "pipe", timeout = 20 }))
+      print -r -- $out]], "zsh", place.root }, { stdout = "pipe", timeout = 300 }))
     assert.matches("register", result.stdout)
   end)
 

@@ -17,7 +17,7 @@ describe("flake.http", function()
 
   teardown(function()
     server:close_stdin()
-    server:wait(5)
+    server:wait(60)
     temp:close()
   end)
 

@@ -73,7 +73,7 @@ describe("flake-ctl", function()
   it("groups what there is by type", function()
     place:stand_in("flake-ctl-count", 'echo "Counts things;STATISTICS"')
     place:stand_in("flake-ctl-plain", 'echo "Says no type"')
-    place:stand_in("flake-ctl-hang", "sleep 30")
+    place:stand_in("flake-ctl-hang", "exec sleep 3600")
     place:put("/etc/flakes/commands/mine.lua",
       'return { api = 1, about = "Mine.", type = "TOOL", options = {}, run = function() end }')
     place:put("/etc/flakes/commands/broken.lua", "return {")
@@ -193,7 +193,7 @@ describe("flake-ctl", function()
 
   it("says that it was interrupted, and nothing of where", function()
     place.silent = true
-    place:stand_in("podman", "kill -INT $PPID; sleep 0.2")
+    place:stand_in("podman", "kill -INT $PPID; exec sleep 3600")
     local build = process.getenv("FLAKE_BUILD") or "build"
     local r = assert(process.run({ build .. "/flake-ctl", "podman", "pull", "--uri", "x" },
       { stdout = "null", stderr = "pipe" }))

@@ -10,7 +10,7 @@ local build = fs.realpath(process.getenv("FLAKE_BUILD") or "build")
 -- $PIDS; ID is that of the container.
 local ENGINE = [[
 hold() {
-  sleep 100 </dev/null >/dev/null 2>&1 &
+  sleep 3600 </dev/null >/dev/null 2>&1 &
   echo $! >>"$PIDS"
   [ -z "$pidfile" ] || echo $! >"$pidfile"
 }
@@ -27,7 +27,7 @@ case "$1 $2" in
   [ -z "$pidfile" ] || hold
   [ -z "$detach" ] || { echo ID; exit 0; }
   echo app
-  [ -z "$WAIT" ] || sleep 0.5
+  [ -z "$WAIT" ] || until [ -e "$WAIT" ]; do sleep 0.05; done
   exit 7 ;;
 "container inspect") [ -n "$FOUND" ] && echo "$FOUND" ;;
 "image inspect") [ -z "$ENTRY" ] && exit 1; echo "$ENTRY" ;;
@@ -74,7 +74,7 @@ exec "$@"]]):format(place.bin, place.root, pids))
   local function run(argv, opts)
     opts = opts or {}
     opts.stdin, opts.stdout, opts.stderr = "null", "pipe", "pipe"
-    opts.timeout = 60
+    opts.timeout = 300
     local r = assert(process.run(argv, opts))
     assert.is_false(r.timed_out)
     return r.code, r.stdout, r.stderr
@@ -376,10 +376,11 @@ exec "$@"]]):format(place.bin, place.root, pids))
   it("attaches to the application that runs", function()
     local foo = flake("foo", "container: {name: img, runtime: {attach: true}}\n")
     local proc <close> = assert(process.spawn({ foo, "a" }, { stdin = "null", stdout = "pipe",
-      env = { WAIT = "1" } }))
+      env = { WAIT = place.root .. "/go" } }))
     assert.are.equal("app\n", proc:read("stdout"))
     assert.are.equal(9, (run({ foo, "b" })))
-    assert.are.same({ code = 7 }, proc:wait(20))
+    place:put("/go", "")
+    assert.are.same({ code = 7 }, proc:wait(300))
     local lines = calls()
     assert.matches("^podman run %-%-rm %-i .* %-%-name=flake%-foo____foo %-%-pidfile=.* img a$",
       lines[2])

@@ -8,7 +8,7 @@ local CASES = "tests/spec/support/standin_cases.py"
 -- Nothing in it is ours that could have sanitizers.
 local function run(case, program)
   return assert(process.run({ "python3", "-B", CASES, case }, { stdin = "null", stdout = "pipe",
-    stderr = "stdout", timeout = 60,
+    stderr = "stdout", timeout = 600,
     env = { FLAKE_FIRECRACKER = program or false, LD_PRELOAD = false } }))
 end
 

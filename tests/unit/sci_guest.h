@@ -16,9 +16,10 @@
 #include <time.h>
 
 #include "channel.h"
+#include "patience.h"
 #include "util.h"
 
-enum { PATIENCE = 20000, MANY = 8 << 20 };
+enum { MANY = 8 << 20 };
 
 static struct guest {
 	pid_t pid;
@@ -106,7 +107,7 @@ static inline struct channel_frame next(void)
 		struct pollfd p = { .fd = guest.fd, .events = POLLIN };
 		ssize_t n;
 
-		assert_int_equal(poll(&p, 1, PATIENCE), 1);
+		assert_int_equal(poll(&p, 1, PATIENCE_MS), 1);
 		n = read(guest.fd, channel_room(&guest.in, 65536), 65536);
 		if (n <= 0)
 			return (struct channel_frame){ 0 };

@@ -8,11 +8,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "archive.h"
 #include "composed.h"
+#include "patience.h"
 #include "state.h"
 #include "util.h"
 
@@ -277,10 +279,11 @@ static void test_state_lock_excludes(void **state)
 	assert_true(lock >= 0);
 	pid = fork();
 	if (pid == 0) {
-		alarm(1);
 		state_lock(dir, "f", NULL);
 		_exit(0);
 	}
+	assert_true(wait_until(is_still, &pid));
+	kill(pid, SIGKILL);
 	waitpid(pid, &status, 0);
 	assert_true(WIFSIGNALED(status));
 	close(lock);

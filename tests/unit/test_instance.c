@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 
 #include "instance.h"
+#include "patience.h"
 #include "pilot.h"
 #include "state.h"
 #include "util.h"
@@ -227,11 +228,14 @@ static void test_lock_excludes(void **state)
 		int mine;
 
 		close(steal_fd(&lock)); // a copy of the parent's
+		if (write(ends[1], "a", 1) != 1)
+			_exit(1);
 		mine = state_lock(dir, "x", NULL);
 		_exit(mine >= 0 && write(ends[1], "l", 1) == 1 ? 0 : 1);
 	}
+	assert_int_equal(read(ends[0], &byte, 1), 1);
+	assert_true(wait_until(is_still, &pid));
 	fcntl(ends[0], F_SETFL, O_NONBLOCK);
-	usleep(100 * 1000);
 	assert_int_equal(read(ends[0], &byte, 1), -1);
 	close(steal_fd(&lock));
 	waitpid(pid, &status, 0);

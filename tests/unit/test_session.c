@@ -10,6 +10,8 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -17,6 +19,7 @@
 #include "channel.h"
 #include "firecracker.h"
 #include "fs.h"
+#include "patience.h"
 #include "util.h"
 
 static char *dir, *file;
@@ -130,6 +133,14 @@ static void output_to_a_file(void **state)
 	assert_int_equal(st.st_size, 8 * CHANNEL_MAX_PAYLOAD);
 }
 
+// All that was said has been read.
+static bool is_heard(const void *guest)
+{
+	int left = -1;
+
+	return ioctl(*(const int *)guest, SIOCOUTQ, &left) == 0 && left == 0;
+}
+
 // Who waits for a reader that does not read can still be ended.
 static void signal_while_nobody_reads(void **state)
 {
@@ -147,7 +158,8 @@ static void signal_while_nobody_reads(void **state)
 	say(guest);
 	// The channel is closed to it when it has read the exit.
 	assert_int_equal(shutdown(guest, SHUT_WR), 0);
-	poll(NULL, 0, 200);
+	assert_true(wait_until(is_heard, &guest));
+	assert_true(wait_until(is_still, &pid));
 	kill(pid, SIGWINCH);
 	kill(pid, SIGTERM);
 	assert_int_equal(end(pid, guest), 128 + SIGTERM);

@@ -19,6 +19,7 @@
 #include "channel.h"
 #include "firecracker_place.h"
 #include "fs.h"
+#include "patience.h"
 #include "state.h"
 #include "syscalls.h"
 #include "util.h"
@@ -119,7 +120,7 @@ static void starts_and_stops(void **state)
 	close(ends[1]);
 	close(given);
 	on = (struct pollfd){ .fd = ends[0] };
-	assert_int_equal(poll(&on, 1, 0), 1);
+	assert_int_equal(poll(&on, 1, PATIENCE_MS), 1);
 	assert_true(on.revents & POLLHUP);
 	close(ends[0]);
 	fd = vm_connect(first.socket, NULL);
@@ -149,13 +150,25 @@ static void anew_once(void **state)
 	assert_int_equal(vm_stop(first.state, first.key, NULL), 0);
 }
 
+static bool is_written(const void *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && st.st_size > 1;
+}
+
+static bool has_ended(const void *pid)
+{
+	return !instance_start_time(*(const pid_t *)pid);
+}
+
 // The engine of a holder that is told to end has ended when the holder has.
 static void engine_first(void **state)
 {
 	static const char hello[] =
 		"#!/bin/sh\n"
 		"printf '\\006\\000\\000\\000\\001\\000\\000\\000flk1\\001\\000'"
-		" >&5\necho $$ >$FLAKE_ROOT/pid\nexec sleep 60\n";
+		" >&5\necho $$ >$FLAKE_ROOT/pid\nexec sleep 3600\n";
 	cleanup_vm_place struct vm_place place = { .state = -1 };
 	cleanup_instance struct instance instance = { 0 };
 	cleanup_free char *path = xasprintf("%s/pid", dir), *text = NULL;
@@ -166,13 +179,12 @@ static void engine_first(void **state)
 	set_engine(hello);
 	stay(&place);
 	assert_int_equal(instance_load(place.state, place.key, &instance), 1);
-	for (int i = 0; i < 100 && fs_read(path, 100, &text, &len, NULL) < 0; i++)
-		poll(NULL, 0, 20);
+	assert_true(wait_until(is_written, path));
+	assert_int_equal(fs_read(path, 100, &text, &len, NULL), 0);
 	pid = (pid_t)atoi(text);
 	assert_int_equal(kill(pid, 0), 0);
 	kill(instance.pid, SIGTERM);
-	for (int i = 0; i < 100 && instance_start_time(instance.pid); i++)
-		poll(NULL, 0, 20);
+	assert_true(wait_until(has_ended, &instance.pid));
 	assert_int_equal(kill(pid, 0), -1);
 	assert_int_equal(errno, ESRCH);
 	assert_int_equal(vm_stop(place.state, place.key, NULL), 0);
@@ -226,7 +238,7 @@ static void descriptors_of_the_engine(void **state)
 	(void)state;
 	run_engine(&vm, "#!/bin/sh\nfor i in 3 4 5 6 7 8 9 77; do [ -e /proc/$$/fd/$i ] && echo "
 			"$i; done; [ \"$(readlink /proc/$$/fd/77)\" ] && echo bad; echo end\n");
-	while (vm_wait(&vm, -1, 5000))
+	while (vm_wait(&vm, -1, PATIENCE_MS))
 		;
 	while (vm_listen(&vm) && !memmem(vm.tail, vm.tail_len, "end", 3))
 		;
@@ -241,14 +253,12 @@ static void endless_console(void **state)
 {
 	cleanup_vm struct vm vm = { VM_NONE };
 	cleanup_error struct error err = { 0 };
-	long long before = vm_now();
 
 	(void)state;
 	run_engine(&vm, "#!/bin/sh\nexec yes\n");
 	error_set(&err, ERR_FLAKE, "it failed");
 	assert_int_equal(vm_explain(&vm, &err), -1);
 	assert_string_equal(err.message, "it failed: y");
-	assert_true(vm_now() - before < 10000);
 }
 
 // Waiting for a VM ends with a signal that is to end the call.
@@ -259,7 +269,7 @@ static void interrupted(void **state)
 	sigset_t none;
 
 	(void)state;
-	run_engine(&vm, "#!/bin/sh\nexec sleep 60\n");
+	run_engine(&vm, "#!/bin/sh\nexec sleep 3600\n");
 	vm.signals = vm_signals(NULL);
 	assert_true(vm.signals >= 0);
 	assert_false(vm_is_interrupted(&vm));
@@ -267,10 +277,10 @@ static void interrupted(void **state)
 	raise(SIGWINCH);
 	assert_false(vm_is_interrupted(&vm));
 	kill(getpid(), SIGTERM);
-	assert_false(vm_wait(&vm, -1, 20000));
+	assert_false(vm_wait(&vm, -1, PATIENCE_MS));
 	assert_true(vm_is_interrupted(&vm));
 	assert_int_equal(vm.sig, SIGTERM);
-	assert_true(vm_now() - before < 10000);
+	assert_true(vm_now() - before < PATIENCE_MS);
 	signal(SIGTERM, SIG_IGN);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);

@@ -6,7 +6,7 @@ local output = require "flake.output"
 local process = require "flake.process"
 
 local HEADINGS = { { "ENGINE", "Engines" }, { "PACKAGER", "Packagers" }, { "TOOL", "Tools" } }
-local PATIENCE = 1 -- seconds an executable has to answer `about`
+local PATIENCE = 3 -- seconds an executable has to answer `about`
 
 -- Asks all executables at the same time: NAME about -> "Description;TYPE".
 local function ask_executables(add)

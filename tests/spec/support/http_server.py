@@ -7,7 +7,6 @@ import os
 import socketserver
 import sys
 import threading
-import time
 
 DATA = bytes(range(256)) * 4096
 # Another version of the same size, and a shorter one.
@@ -126,8 +125,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif path == "/to-file-url":
             self.answer(302, Location="file:///etc/passwd")
         elif path == "/slow":
-            time.sleep(1)
-            self.answer(200)
+            # Never, as far as the client can tell: until it has hung up.
+            self.rfile.read(1)
+            self.close_connection = True
         elif path == "/cut":
             self.cut(ETag='"one"')
         elif path == "/cut-dated":
