@@ -7,6 +7,7 @@
 
 #include "archive.h"
 #include "archive_locale.h"
+#include "fs_new.h"
 #include "strv.h"
 #include "util.h"
 
@@ -230,29 +231,20 @@ int archive_pack(const char *path, const char *dir, const struct archive_create 
 {
 	in_utf8_locale();
 	struct archive *a __attribute__((cleanup(free_writer))) = archive_write_new();
-	cleanup_free char *temp = xasprintf("%s.tmp.XXXXXX", path);
-	cleanup_fd int root = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), out = -1;
+	cleanup_fd int root = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cleanup_fs_new struct fs_new out = FS_NEW;
 	struct archive_entry_linkresolver *links __attribute__((cleanup(free_links))) =
 		archive_entry_linkresolver_new();
 	struct packer p = { a, links, path, root, how, result };
-	int code;
 
 	if (root < 0)
 		return error_set(err, errno, "cannot read directory %s", dir);
 	archive_entry_linkresolver_set_strategy(links, ARCHIVE_FORMAT_TAR_PAX_INTERCHANGE);
 	if (choose(a, path, how, err) < 0)
 		return -1;
-	out = mkostemp(temp, O_CLOEXEC);
-	if (out < 0)
-		return error_set(err, errno, "cannot write %s", path);
-	if (archive_write_open_fd(a, out) != ARCHIVE_OK || pack_all(&p, dir, err) < 0) {
-		unlink(temp);
-		return err && err->code ? -1 : fail(a, path, err);
-	}
-	if (fchmod(out, 0644) < 0 || fsync(out) < 0 || rename(temp, path) < 0) {
-		code = errno;
-		unlink(temp);
-		return error_set(err, code, "cannot write %s", path);
-	}
-	return 0;
+	if (fs_new_open(&out, path, err) < 0)
+		return -1;
+	if (archive_write_open_fd(a, out.fd) != ARCHIVE_OK)
+		return fail(a, path, err);
+	return pack_all(&p, dir, err) < 0 ? -1 : fs_new_finish(&out, 0644, false, err);
 }

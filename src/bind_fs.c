@@ -8,7 +8,6 @@
 #include <sys/stat.h>
 
 #include "fs.h"
-#include "fs_repair.h"
 #include "lua_util.h"
 #include "syscalls.h"
 #include "util.h"
@@ -16,7 +15,6 @@
 FLAKE_EXPORT int luaopen_flake_fs(lua_State *L);
 
 static const char *const LOCK = "flake.fs.lock";
-static const char *const TEMP = "flake.fs.temp";
 
 int bind_fs_result(lua_State *L, int rc, const char *what, const char *path)
 {
@@ -30,7 +28,7 @@ int bind_fs_result(lua_State *L, int rc, const char *what, const char *path)
 	return 1;
 }
 
-static int result(lua_State *L, int rc, struct error *err)
+int bind_fs_done(lua_State *L, int rc, struct error *err)
 {
 	if (rc < 0)
 		return lu_fail(L, err);
@@ -47,10 +45,10 @@ static int l_write(lua_State *L)
 	const char *data = luaL_checklstring(L, 2, &len);
 
 	lu_check_keys(L, 3, keys);
-	return result(L,
-		      fs_write(path, data, len, (mode_t)lu_opt_int(L, 3, "mode", 0644),
-			       lu_opt_bool(L, 3, "exclusive", false), &err),
-		      &err);
+	return bind_fs_done(L,
+			    fs_write(path, data, len, (mode_t)lu_opt_int(L, 3, "mode", 0644),
+				     lu_opt_bool(L, 3, "exclusive", false), &err),
+			    &err);
 }
 
 static int l_copy(lua_State *L)
@@ -59,10 +57,10 @@ static int l_copy(lua_State *L)
 	struct error err = { 0 };
 
 	lu_check_keys(L, 3, keys);
-	return result(L,
-		      fs_copy(luaL_checkstring(L, 1), luaL_checkstring(L, 2),
-			      (mode_t)lu_opt_int(L, 3, "mode", 0644), &err),
-		      &err);
+	return bind_fs_done(L,
+			    fs_copy(luaL_checkstring(L, 1), luaL_checkstring(L, 2),
+				    (mode_t)lu_opt_int(L, 3, "mode", 0644), &err),
+			    &err);
 }
 
 static int l_lock(lua_State *L)
@@ -94,72 +92,36 @@ static int l_unlock(lua_State *L)
 	return 0;
 }
 
-static int l_temp_dir(lua_State *L)
-{
-	static const char *const keys[] = { "dir", "prefix", NULL };
-	struct error err = { 0 };
-	const char *dir, *prefix;
-	char **path;
-
-	lu_check_keys(L, 1, keys);
-	dir = lu_opt_string(L, 1, "dir", NULL);
-	prefix = lu_opt_string(L, 1, "prefix", NULL);
-	path = lua_newuserdatauv(L, sizeof(*path), 0);
-	*path = NULL;
-	luaL_setmetatable(L, TEMP);
-	*path = fs_temp_dir(dir, prefix, &err);
-	return *path ? 1 : lu_fail(L, &err);
-}
-
-static int l_temp_path(lua_State *L)
-{
-	char **path = luaL_checkudata(L, 1, TEMP);
-
-	lua_pushstring(L, *path);
-	return 1;
-}
-
-static int l_temp_close(lua_State *L)
-{
-	char **path = luaL_checkudata(L, 1, TEMP);
-
-	if (*path)
-		fs_remove_tree(*path, NULL);
-	free(*path);
-	*path = NULL;
-	return 0;
-}
-
 static int l_mkdir(lua_State *L)
 {
 	struct error err = { 0 };
 
-	return result(L,
-		      fs_mkdir(luaL_checkstring(L, 1), (mode_t)luaL_optinteger(L, 2, 0755), &err),
-		      &err);
+	return bind_fs_done(
+		L, fs_mkdir(luaL_checkstring(L, 1), (mode_t)luaL_optinteger(L, 2, 0755), &err),
+		&err);
 }
 
 static int l_mkdir_p(lua_State *L)
 {
 	struct error err = { 0 };
 
-	return result(L,
-		      fs_mkdir_p(luaL_checkstring(L, 1), (mode_t)luaL_optinteger(L, 2, 0755), &err),
-		      &err);
+	return bind_fs_done(
+		L, fs_mkdir_p(luaL_checkstring(L, 1), (mode_t)luaL_optinteger(L, 2, 0755), &err),
+		&err);
 }
 
 static int l_remove_tree(lua_State *L)
 {
 	struct error err = { 0 };
 
-	return result(L, fs_remove_tree(luaL_checkstring(L, 1), &err), &err);
+	return bind_fs_done(L, fs_remove_tree(luaL_checkstring(L, 1), &err), &err);
 }
 
 static int l_fsync(lua_State *L)
 {
 	struct error err = { 0 };
 
-	return result(L, fs_sync(luaL_checkstring(L, 1), &err), &err);
+	return bind_fs_done(L, fs_sync(luaL_checkstring(L, 1), &err), &err);
 }
 
 static int l_symlink(lua_State *L)
@@ -197,71 +159,6 @@ static int l_exchange(lua_State *L)
 	return bind_fs_result(L, sys_exchange(a, b), "exchange", a);
 }
 
-static int l_chmod(lua_State *L)
-{
-	struct error err = { 0 };
-
-	return result(L, fs_chmod(luaL_checkstring(L, 1), (mode_t)luaL_checkinteger(L, 2), &err),
-		      &err);
-}
-
-static int l_take_dir(lua_State *L)
-{
-	struct error err = { 0 };
-	int rc = fs_take_dir(luaL_checkstring(L, 1), (mode_t)luaL_checkinteger(L, 2), &err);
-
-	if (rc < 0)
-		return lu_fail(L, &err);
-	lua_pushboolean(L, rc);
-	return 1;
-}
-
-// Owner and path in turn, a "-" before the owner of what was changed: Lua may raise, and does not
-// while the core has descriptors.
-static void on_tightened(void *arg, const char *path, bool foreign, uid_t owner)
-{
-	struct strv *found = arg;
-
-	strv_pushf(found, "%s%u", foreign ? "" : "-", owner);
-	strv_push(found, path);
-}
-
-static void free_found(void *p)
-{
-	strv_free(p);
-	free(p);
-}
-
-static void push_found(lua_State *L, const struct strv *found, bool foreign)
-{
-	lua_newtable(L);
-	for (size_t i = 0; i < found->n; i += 2) {
-		if ((found->v[i][0] != '-') != foreign)
-			continue;
-		lua_newtable(L);
-		lua_pushstring(L, found->v[i + 1]);
-		lua_setfield(L, -2, "path");
-		lua_pushinteger(L, labs(atol(found->v[i])));
-		lua_setfield(L, -2, "owner");
-		lua_rawseti(L, -2, luaL_len(L, -2) + 1);
-	}
-}
-
-static int l_tighten(lua_State *L)
-{
-	const char *path = luaL_checkstring(L, 1);
-	void **box = lu_box(L, free_found);
-	struct error err = { 0 };
-	struct strv *found;
-
-	*box = found = xcalloc(1, sizeof(*found));
-	if (fs_tighten(path, on_tightened, found, &err) < 0)
-		return lu_fail(L, &err);
-	push_found(L, found, false);
-	push_found(L, found, true);
-	return 2;
-}
-
 static int l_chown(lua_State *L)
 {
 	const char *path = luaL_checkstring(L, 1);
@@ -271,7 +168,7 @@ static int l_chown(lua_State *L)
 	return bind_fs_result(L, lchown(path, uid, gid), "change owner of", path);
 }
 
-static void add_class(lua_State *L, const char *name, const luaL_Reg *methods)
+void bind_fs_class(lua_State *L, const char *name, const luaL_Reg *methods)
 {
 	if (luaL_newmetatable(L, name)) {
 		luaL_setfuncs(L, methods, 0);
@@ -287,34 +184,21 @@ int luaopen_flake_fs(lua_State *L)
 					 { "__gc", l_unlock },
 					 { "__close", l_unlock },
 					 { NULL, NULL } };
-	static const luaL_Reg temp[] = { { "path", l_temp_path },
-					 { "close", l_temp_close },
-					 { "__gc", l_temp_close },
-					 { "__close", l_temp_close },
-					 { NULL, NULL } };
-	static const luaL_Reg functions[] = { { "write", l_write },
-					      { "copy", l_copy },
-					      { "lock", l_lock },
-					      { "temp_dir", l_temp_dir },
-					      { "mkdir", l_mkdir },
-					      { "mkdir_p", l_mkdir_p },
-					      { "remove_tree", l_remove_tree },
-					      { "fsync", l_fsync },
-					      { "symlink", l_symlink },
-					      { "unlink", l_unlink },
-					      { "rmdir", l_rmdir },
-					      { "rename", l_rename },
-					      { "exchange", l_exchange },
-					      { "chmod", l_chmod },
-					      { "take_dir", l_take_dir },
-					      { "tighten", l_tighten },
-					      { "chown", l_chown },
-					      { NULL, NULL } };
+	static const luaL_Reg functions[] = {
+		{ "write", l_write },	  { "copy", l_copy },
+		{ "lock", l_lock },	  { "mkdir", l_mkdir },
+		{ "mkdir_p", l_mkdir_p }, { "remove_tree", l_remove_tree },
+		{ "fsync", l_fsync },	  { "symlink", l_symlink },
+		{ "unlink", l_unlink },	  { "rmdir", l_rmdir },
+		{ "rename", l_rename },	  { "exchange", l_exchange },
+		{ "chown", l_chown },	  { NULL, NULL }
+	};
 
-	add_class(L, LOCK, lock);
-	add_class(L, TEMP, temp);
+	bind_fs_class(L, LOCK, lock);
 	luaL_newlib(L, functions);
 	bind_fs_query_register(L);
+	bind_fs_temp_register(L);
+	bind_fs_repair_register(L);
 	bind_tree_register(L);
 	return 1;
 }

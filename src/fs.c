@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "fs_new.h"
 #include "tree_remove.h"
 #include "util.h"
 
@@ -34,15 +35,6 @@ int fs_read(const char *path, size_t limit, char **out, size_t *len, struct erro
 	return read_fd_all(fd, limit, out, len, err) < 0 ? error_wrap(err, "%s", path) : 0;
 }
 
-static char *dir_of(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	if (!slash)
-		return xstrdup(".");
-	return slash == path ? xstrdup("/") : xstrndup(path, (size_t)(slash - path));
-}
-
 int fs_sync(const char *path, struct error *err)
 {
 	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
@@ -52,54 +44,28 @@ int fs_sync(const char *path, struct error *err)
 	return 0;
 }
 
-// Gives the finished temp file its name.
-static int publish(const char *temp, const char *path, bool exclusive, struct error *err)
-{
-	cleanup_free char *dir = dir_of(path);
-	int rc = exclusive ? link(temp, path) : rename(temp, path);
-	int code = errno;
-
-	if (exclusive || rc < 0)
-		unlink(temp);
-	if (rc < 0)
-		return error_set(err, code, "cannot write %s", path);
-	return fs_sync(dir, err);
-}
-
 int fs_write(const char *path, const char *data, size_t len, mode_t mode, bool exclusive,
 	     struct error *err)
 {
-	cleanup_free char *temp = xasprintf("%s.tmp.XXXXXX", path);
-	cleanup_fd int fd = mkostemp(temp, O_CLOEXEC);
-	int code;
+	cleanup_fs_new struct fs_new file = FS_NEW;
 
-	if (fd < 0)
+	if (fs_new_open(&file, path, err) < 0)
+		return -1;
+	if (write_fd_all(file.fd, data, len) < 0)
 		return error_set(err, errno, "cannot write %s", path);
-	if (write_fd_all(fd, data, len) < 0 || fchmod(fd, mode) < 0 || fsync(fd) < 0) {
-		code = errno;
-		unlink(temp);
-		return error_set(err, code, "cannot write %s", path);
-	}
-	return publish(temp, path, exclusive, err);
+	return fs_new_finish(&file, mode, exclusive, err);
 }
 
 int fs_copy(const char *from, const char *to, mode_t mode, struct error *err)
 {
-	cleanup_free char *temp = xasprintf("%s.tmp.XXXXXX", to);
-	cleanup_fd int in = open_file(from, err), out = -1;
-	int code;
+	cleanup_fs_new struct fs_new file = FS_NEW;
+	cleanup_fd int in = open_file(from, err);
 
-	if (in < 0)
+	if (in < 0 || fs_new_open(&file, to, err) < 0)
 		return -1;
-	out = mkostemp(temp, O_CLOEXEC);
-	if (out < 0)
-		return error_set(err, errno, "cannot write %s", to);
-	if (copy_fd_all(in, out) < 0 || fchmod(out, mode) < 0 || fsync(out) < 0) {
-		code = errno;
-		unlink(temp);
-		return error_set(err, code, "cannot copy %s to %s", from, to);
-	}
-	return publish(temp, to, false, err);
+	if (copy_fd_all(in, file.fd) < 0)
+		return error_set(err, errno, "cannot copy %s to %s", from, to);
+	return fs_new_finish(&file, mode, false, err);
 }
 
 static double now(void)

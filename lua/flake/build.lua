@@ -3,6 +3,7 @@
 -- is assembled (flake.build.source), a builder makes the package of it (builders/NAME.lua).
 local builders = require "flake.build.builders"
 local bundles = require "flake.build.bundle"
+local fs = require "flake.fs"
 local option = require "flake.option"
 local output = require "flake.output"
 local request = require "flake.build.request"
@@ -84,15 +85,42 @@ local function override(bundle, builder, opts)
   return changed
 end
 
+-- The path itself, or of those above it the one that is there.
+local function what_is_there(path)
+  if path:sub(1, 1) ~= "/" then path = fs.realpath(".") .. "/" .. path end
+  while path ~= "" and not fs.lstat(path) do path = path:match("^(.*)/") end
+  return path == "" and "/" or path
+end
+
+local function find_foreign(dir)
+  local there = what_is_there(dir)
+  local ok, message = fs.trusted(there)
+  local st = fs.stat(dir)
+  for _, entry in ipairs(ok and st and st.type == "directory" and tree.list(dir) or {}) do
+    if ok and entry.type ~= "symlink" then ok, message = fs.trusted(dir .. entry.path) end
+  end
+  return not ok and message or nil
+end
+
+-- A bundle says what packagers run (debian/rules): who can change it, or what leads to it, would
+-- run that as the caller. Returns true, or nil, message, code.
+local function check_location(dir, opts)
+  local foreign = dir and not opts.trust_location and find_foreign(dir)
+  if not foreign then return true end
+  return nil, ("refusing the location %s, what it says runs as you: %s (--trust-location takes it)")
+    :format(dir, foreign), "EOWNER"
+end
+
 local function compile_only(opts, builder, ctx)
   if not opts.location then return nil, "--compile needs --location", "EUSAGE" end
-  local bundle, message, code = bundles.open(opts.location, ctx)
+  local bundle, message, code = check_location(opts.location, opts)
+  if bundle then bundle, message, code = bundles.open(opts.location, ctx) end
   local changed
   if bundle then changed, message, code = override(bundle, builder, opts) end
   if changed == nil then return nil, message, code end
   bundle.templates = opts.template
   -- What a hand has changed there stays, unless it is to be made anew.
-  local there = require("flake.fs").stat(("%s/%s"):format(bundle.dir, builder.name))
+  local there = fs.stat(("%s/%s"):format(bundle.dir, builder.name))
   local ok = true
   if changed or opts.template or not there then
     ok, message, code = builder.setup(bundle)
@@ -122,6 +150,8 @@ local function build(opts, builder, ctx)
   local held <close> = shop
   local kept = opts.keep and ("%s/%s_%s.bundle"):format(held.output, job.values.name,
     job.values.version)
+  ok, message, code = check_location(opts.location or kept, opts)
+  if not ok then return nil, message, code end
   local bundle
   bundle, message, code = M.assemble(job, builder, opts.location or kept or held.dir .. "/bundle",
     opts, ctx)

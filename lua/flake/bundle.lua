@@ -11,8 +11,8 @@ local fs = require "flake.fs"
 local includes = require "flake.includes"
 local manifests = require "flake.bundle_manifest"
 local pilot = require "flake.pilot"
-local process = require "flake.process"
 local registry = require "flake.registry"
+local scratch = require "flake.scratch"
 local show = require "flake.bundle_show"
 local yaml = require "flake.yaml"
 
@@ -47,10 +47,9 @@ end
 --- Writes a flake (as registry.find gives it) to the file target.
 -- Returns true, or nil, message, code.
 function M.export(flake, target)
-  local where = target:match("^(.*/)") or "./"
-  local temp <close>, why, name = fs.temp_dir({ dir = where, prefix = ".flake-bundle" })
+  local temp <close>, why, name = scratch.open("bundle", target:match("^(.*/)") or "./")
   if not temp then return nil, why, name end
-  local dir = temp:path() .. "/bundle"
+  local dir = temp.dir .. "/bundle"
   assert(fs.mkdir(dir))
   local engine = engine_of(flake.engine)
   if not engine then
@@ -58,7 +57,7 @@ function M.export(flake, target)
   end
   local manifest = manifests.of_flake(flake, engine.parts(flake))
   local ok, message, code = engine.save(flake, dir)
-  if ok then ok, message, code = copy_includes(flake, dir, temp:path()) end
+  if ok then ok, message, code = copy_includes(flake, dir, temp.dir) end
   if ok then ok, message, code = fs.write(dir .. "/bundle.yaml", yaml.dump(manifest)) end
   if ok then
     ok, message, code = archive.create(target, dir, { compression = engine.compression })
@@ -118,12 +117,6 @@ local function examine(file, dir, opts)
   return { def = def, manifest = manifest, engine = engine, flake = flake }
 end
 
--- Images are large, and /tmp may be memory.
-local function workshop()
-  local base = process.getenv("TMPDIR") or "/var/tmp"
-  return assert(fs.temp_dir({ dir = base, prefix = "flake-import" }))
-end
-
 -- What there is to say of a bundle, or nil, message, code.
 local function report_of(job, opts)
   local replaced, message, code = job.engine.replaced(job.manifest, opts)
@@ -138,8 +131,8 @@ end
 --- What an import would do, without doing it. opts: {root, user, anywhere}
 -- Returns a report (bundle_show.lua), or nil, message, code.
 function M.look(file, opts)
-  local temp <close> = workshop()
-  local job, message, code = examine(file, temp:path(), opts)
+  local temp <close> = assert(scratch.open("import"))
+  local job, message, code = examine(file, temp.dir, opts)
   if not job then return nil, message, code end
   return report_of(job, { root = opts.root, user = opts.user, look = true })
 end
@@ -149,8 +142,8 @@ end
 -- true or nil, message, code}
 -- Returns the name of the flake and its engine, or nil, message, code.
 function M.import(file, opts)
-  local temp <close> = workshop()
-  local job, message, code = examine(file, temp:path(), opts)
+  local temp <close> = assert(scratch.open("import"))
+  local job, message, code = examine(file, temp.dir, opts)
   if not job then return nil, message, code end
   local function prepare()
     local report, why, reason = report_of(job, opts)

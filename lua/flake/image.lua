@@ -2,6 +2,7 @@
 -- Container images as files: which file, what name, saving, the notes inside.
 local fs = require "flake.fs"
 local podman = require "flake.podman"
+local scratch = require "flake.scratch"
 
 local M = {}
 
@@ -57,13 +58,12 @@ function M.target_path(target, name)
   return target
 end
 
---- Saves an image as OCI archive: a temporary directory beside the target, then rename, so that
--- an interruption leaves no half file. Returns true, or nil, message, code.
+--- Saves an image as OCI archive, which gets its place whole or not at all.
+-- Returns true, or nil, message, code.
 function M.save(reference, target)
-  local dir = target:match("^(.*/)") or "./"
-  local temp <close>, why, name = fs.temp_dir({ dir = dir, prefix = ".flake-export" })
-  if not temp then return nil, why, name end
-  local file = temp:path() .. "/image"
+  local work <close>, why, name = scratch.open("export", target:match("^(.*/)") or "./")
+  if not work then return nil, why, name end
+  local file = work.dir .. "/image"
   -- podman shows its progress on a terminal.
   local args = { "save", "--format", "oci-archive", "--output", file, reference }
   if not fs.isatty(2) then table.insert(args, 2, "--quiet") end
@@ -72,10 +72,10 @@ function M.save(reference, target)
   if result.code ~= 0 then
     return nil, ("podman could not save image '%s'"):format(reference), "EENGINE"
   end
-  local ok
-  ok, message, code = fs.fsync(file)
-  if ok then ok, message, code = fs.rename(file, target) end
-  return ok, message, code
+  local st
+  st, message, code = fs.lstat(file)
+  if not st then return nil, message, code end
+  return work:publish(file, target, st.mode)
 end
 
 --- Prints /NAME.yaml of an image, NAME being its base name without tag.
@@ -83,8 +83,8 @@ function M.print_info(reference, out)
   local name = reference:match("([^/]*)$"):gsub("[:@].*$", "")
   local id, message, code = podman.ask("create", reference, "/flake-info")
   if not id then return nil, message, code end
-  local temp <close> = assert(fs.temp_dir({ prefix = "flake-info" }))
-  local file = temp:path() .. "/info"
+  local work <close> = assert(scratch.open("info"))
+  local file = work.dir .. "/info"
   local copied = podman.call({ "cp", ("%s:/%s.yaml"):format(id, name), file },
     { stderr = "null" })
   podman.ask("rm", "--force", id)

@@ -3,6 +3,7 @@
 -- from and removed. podman follows links inside the image only; nothing is unpacked on the host.
 local archive = require "flake.archive"
 local fs = require "flake.fs"
+local scratch = require "flake.scratch"
 local store = require "flake.store"
 
 local M = {}
@@ -29,7 +30,7 @@ function M.open(image, user)
     return nil, ("image '%s' cannot be read: exports need it here"):format(image), "EENGINE"
   end
   self.id = made.stdout:match("%x+")
-  self.temp, message, code = fs.temp_dir({ prefix = "flake-files" })
+  self.temp, message, code = scratch.open("files")
   if self.temp then return self end
   self:close()
   return nil, message, code
@@ -50,7 +51,7 @@ function Files:tar(path, limit)
   local copied = self:podman({ "cp", self.id .. ":" .. path, "-" },
     { stdin = "null", stdout = "pipe", stderr = "null", limit = limit })
   if not copied or copied.code ~= 0 then return nil end
-  local file = self.temp:path() .. "/tar"
+  local file = self.temp.dir .. "/tar"
   return fs.write(file, copied.stdout) and file
 end
 

@@ -9,6 +9,7 @@ local image = require "flake.studio.image"
 local option = require "flake.option"
 local options = require "flake.studio.options"
 local projects = require "flake.studio.project"
+local scratch = require "flake.scratch"
 local state = require "flake.studio.state"
 local steps = require "flake.studio.steps"
 local workshop = require "flake.build.workshop"
@@ -44,9 +45,9 @@ end
 
 -- Makes the project beside its place, so that it gets there whole or not at all.
 local function make(name, list)
-  local temp <close>, why, code = fs.temp_dir({ dir = ".", prefix = ".flake-studio" })
+  local temp <close>, why, code = scratch.open("new", ".", true)
   if not temp then return nil, why, code end
-  local dir = temp:path() .. "/project"
+  local dir = temp.dir .. "/project"
   local ok, message
   ok, message, code = fs.mkdir_p(dir)
   if ok then ok, message, code = files.write(dir, list, {}) end
@@ -208,11 +209,11 @@ function M.build(opts, ctx)
   if not project then return nil, message, code end
   local held <close>, why, name = project:lock()
   if not held then return fail(why, name) end
-  local temp <close> = assert(fs.temp_dir({ prefix = "flake-studio" }))
+  local temp <close> = assert(scratch.open("studio"))
   local progress = steps.new(STEPS, ctx.err)
   progress:start()
   local job, paths
-  job, message, code = check(project, opts, temp:path(), ctx)
+  job, message, code = check(project, opts, temp.dir, ctx)
   if job then
     progress:done(("%s %s"):format(job.values.name, job.values.version))
     paths, message, code = run(job, opts, progress, ctx)

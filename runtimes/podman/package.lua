@@ -4,6 +4,7 @@ local fs = require "flake.fs"
 local oci = require "flake.oci"
 local podman = require "flake.podman"
 local progress = require "flake.progress"
+local scratch = require "flake.scratch"
 local archive = require "shipped.runtimes.podman.archive"
 
 local function save(reference, dir, err)
@@ -20,11 +21,10 @@ end
 --- Writes target, and target-2 and so on for the images of base and layers.
 -- Returns true, or nil, message, code.
 return function(flake, target, ctx)
-  local temp <close>, why, name = fs.temp_dir({ dir = target:match("^(.*/)") or "./",
-    prefix = ".flake-export" })
+  local temp <close>, why, name = scratch.open("export", target:match("^(.*/)") or "./")
   if not temp then return nil, why, name end
   for n, reference in ipairs(archive.references(flake)) do
-    local dir = ("%s/%d"):format(temp:path(), n)
+    local dir = ("%s/%d"):format(temp.dir, n)
     local ok, message, code = save(reference, dir, ctx.err)
     if not ok then return nil, message, code end
     local line <close> = progress.line("packing " .. reference, ctx.err)

@@ -147,3 +147,45 @@ chown root /etc/flakes
 rm -r "$T/linked"
 flake-ctl init >/dev/null
 flake-ctl podman remove --app /usr/bin/fone
+
+# What is made in a directory of others is made elsewhere, and leaves as a whole.
+flake fone /bin/echo
+as bob mkdir /home/bob/proj
+build() { (cd /home/bob/proj && flake-ctl build --app /usr/bin/tool --name tool --version 1.0.0 --description x \
+	--maintainer-name me --maintainer-email me@x.org --license MIT --ci --builder dpkg "$@"); }
+if command -v dpkg-buildpackage >/dev/null; then
+	run strace -qq -o "$T/trace" -e trace=mkdir flake-ctl build --from-oci "$IMAGE" --app /usr/bin/tool --name tool \
+		--version 1.0.0 --description x --maintainer-name me --maintainer-email me@x.org --license MIT --ci \
+		--builder dpkg --output /home/bob/proj
+	check "a package for another user's directory" [ $rc = 0 -a "$(dpkg-deb -f /home/bob/proj/tool_1.0.0_all.deb Package)" = tool ]
+	check "is not made there" bash -c "! grep -q /home/bob/proj/ '$T/trace' && grep -q '/var/tmp/.flake-build' '$T/trace'"
+	check "and nothing else gets there" bash -c "! ls -A /home/bob/proj | grep -v ^tool_1.0.0"
+	run build --from-oci "$IMAGE" --location /home/bob/proj/bundle --dry-run
+	check "a --location of others is refused" bash -c "[ $rc != 0 ] && grep -q 'refusing the location /home/bob/proj/bundle' '$err'"
+	run build --from-oci "$IMAGE" --keep --dry-run
+	check "as is --keep there" bash -c "[ $rc != 0 ] && grep -q 'it belongs to user $(id -u bob)' '$err'"
+	run build --from-oci "$IMAGE" --location "$T/bundle" --dry-run
+	check "an own one is taken" rc_is 0
+	printf '#!/bin/sh\ntouch %s/rules-ran\nexit 1\n' "$T" >"$T/bundle/dpkg/rules"
+	chown bob "$T/bundle/dpkg/rules"
+	run build --compile --location "$T/bundle"
+	check "but not with a file in it that another could change" bash -c "[ $rc != 0 ] && grep -q 'dpkg/rules: it belongs to user' '$err' && [ ! -e $T/rules-ran ]"
+	run build --compile --location "$T/bundle" --trust-location
+	check "unless the caller says so" [ -e "$T/rules-ran" ]
+	rm -r "$T/bundle"
+else
+	skip "packages in directories of others" "dpkg-buildpackage is not installed"
+fi
+echo important >/etc/important
+run strace -qq -o "$T/trace" -e trace=mkdir flake-ctl podman export fone /home/bob/out.tar
+check "an image exported to another user's directory" bash -c "[ $rc = 0 ] && tar -tf /home/bob/out.tar | grep -q index.json"
+check "is not saved there" bash -c "! grep -q /home/bob '$T/trace' && grep -q '/var/tmp/.flake-export' '$T/trace'"
+ln -s /etc/important /home/bob/bundle
+run strace -qq -o "$T/trace" -e trace=mkdir flake-ctl podman export --bundle fone /home/bob/bundle
+check "a bundle takes a link's place" bash -c "[ $rc = 0 ] && [ ! -L /home/bob/bundle ] && [ \$(cat /etc/important) = important ]"
+check "and is not made there either" bash -c "! grep -q /home/bob '$T/trace'"
+run flake-ctl podman export fone "$T/own.tar"
+check "in an own directory it is" [ -s "$T/own.tar" ]
+check "nothing is left of the work" bash -c "! ls -A /var/tmp /home/bob '$T' | grep -E '^\.flake-|\.tmp\.'"
+rm -rf /home/bob/proj /home/bob/out.tar /home/bob/bundle "$T/own.tar" /etc/important
+flake-ctl podman remove --app /usr/bin/fone

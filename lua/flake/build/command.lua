@@ -15,6 +15,8 @@ local OPTIONS = {
   { name = "output", short = "o", alias = "target", metavar = "DIR", default = ".",
     about = "Where the packages go." },
   { name = "location", short = "l", metavar = "DIR", about = "Where the bundle is assembled." },
+  { name = "trust-location", flag = true,
+    about = "Take a --location that others can change: what is in it says what runs as you." },
   { name = "dry-run", flag = true, about = "Only assemble the bundle, and list what it installs." },
   { name = "compile", flag = true, about = "Only make the packages of the bundle in --location." },
   { name = "no-image", alias = "skip-export", flag = true,
