@@ -39,7 +39,8 @@ C11 = -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 $(WARN) $(1) $(CPPFLAGS) $(C
 ALL_CFLAGS = $(call C11,$(OPT)) -fPIC -fvisibility=hidden -MMD -MP -iquote src \
 	-DLUA_SYSTEM_CPATH='"$(LUA_CMOD)"' -DFLAKE_VERSION='"$(VERSION)"' -DFLAKES_DIR='"$(FLAKESDIR)"'
 COVLDFLAGS := --coverage $(patsubst %,-Wl$(comma)--wrap=%,execv execve execvp execvpe _exit)
-ALL_LDFLAGS = $(LDFLAGS) $(if $(SAN),$(SANFLAGS),$(if $(COV),$(COVLDFLAGS),-Wl,-z,relro,-z,now))
+# Where the linker compiles (LTO), it does so by these flags, and by none of the objects' own.
+ALL_LDFLAGS = $(CFLAGS) $(LDFLAGS) $(if $(SAN),$(SANFLAGS),$(if $(COV),$(COVLDFLAGS),-Wl,-z,relro,-z,now))
 
 # The name that pkg-config knows Lua 5.4 by: lua5.4 in Debian, lua in Fedora.
 LUA_PC := $(or $(LUA_PC),$(shell for name in lua5.4 lua-5.4 lua54 lua; do \

@@ -44,10 +44,25 @@ lua_packages() {
 		done
 }
 
+# What release the packages are for: Ubuntu's tools want a name of theirs.
+distribution() (
+	ID= ID_LIKE= VERSION_CODENAME= UBUNTU_CODENAME=
+	[ ! -r /etc/os-release ] || . /etc/os-release
+	case " $ID $ID_LIKE " in
+	*" ubuntu "*) echo "${UBUNTU_CODENAME:-${VERSION_CODENAME:-unstable}}" ;;
+	*) echo unstable ;;
+	esac
+)
+
+# Who publishes. A comma stands between two of them, unless it is in quotes (dpkg 1.23 refuses it).
 maintainer() {
-	if [ -n "${DEBFULLNAME:-}" ] && [ -n "${DEBEMAIL:-}" ]; then
-		echo "$DEBFULLNAME <$DEBEMAIL>"
-	else
+	if [ -z "${DEBFULLNAME:-}" ] || [ -z "${DEBEMAIL:-}" ]; then
 		cat packaging/maintainer
+		return
 	fi
+	case $DEBFULLNAME in
+	*[\<\>\"]*) die "DEBFULLNAME must not hold < > or double quotes: $DEBFULLNAME" ;;
+	*,*) printf '"%s" <%s>\n' "$DEBFULLNAME" "$DEBEMAIL" ;;
+	*) printf '%s <%s>\n' "$DEBFULLNAME" "$DEBEMAIL" ;;
+	esac
 }

@@ -39,6 +39,7 @@ check "make deb" rc_is 0
 for package in flake-pilot podman-pilot; do
 	check "$package is built" ls "$P/one/${package}_${VERSION_NOW}"_*.deb >/dev/null
 done
+check "and debug symbols of each" [ "$(ls "$P/one" | grep -cE '^(flake|podman|firecracker)-pilot-dbgsym_.*\.d?deb$')" = "$(ls "$P/one" | grep -cE '^(flake|podman|firecracker)-pilot_.*\.deb$')" ]
 check "with sources" test -f "$P/one/flake-pilot_$VERSION_NOW.dsc"
 check "packages of what is not in the tree are not built" \
 	[ -e pilots/firecracker.c -o -z "$(ls "$P/one" | grep firecracker)" ]
@@ -66,7 +67,7 @@ if [ -e .git ] && [ -z "$(git status --porcelain)" ]; then
 	run runuser -u packager -- env -i HOME=/home/packager PATH=/usr/bin:/bin \
 		make -s -C "/home/packager/flake-pilot-$VERSION_NOW" deb
 	check "make deb as a user, of the distributed sources" rc_is 0
-	for file in "$P/one"/*.deb "$P/one"/*.dsc "$P/one"/*.tar.xz; do
+	for file in "$P/one"/*.*deb "$P/one"/*.dsc "$P/one"/*.tar.xz; do
 		check "the same bytes: ${file##*/}" cmp "$file" "/home/packager/flake-pilot-$VERSION_NOW/out/${file##*/}"
 	done
 else

@@ -77,6 +77,39 @@ describe("the Makefile", function()
     assert.are.equal(1, ours[1].code)
   end)
 
+  -- With LTO the linker compiles, and whether that can be done twice is a matter of its flags.
+  it("links with the flags with which it compiles", function()
+    local out = run({ "make", "-n", "V=1", "B=" .. dir .. "/b", "CFLAGS=-g -flto -fmark=x",
+      dir .. "/b/podman-pilot", dir .. "/b/flake-ctl", dir .. "/b/flake/fs.so",
+      dir .. "/b/flake-init", dir .. "/b/sci" })
+    local links = 0
+    for line in out:gsub("\\\n%s*", ""):gmatch("[^\n]+") do
+      if line:find(" -o " .. dir, 1, true) and not line:find(" -c ", 1, true) then
+        assert.matches(" %-flto %-fmark=x ", line)
+        links = links + 1
+      end
+    end
+    assert.are.equal(5, links)
+  end)
+
+  it("takes a publisher whose name has a comma", function()
+    local function debianize(name)
+      return assert(process.run({ "packaging/debianize", dir, "1" }, { stderr = "pipe",
+        env = { DEBFULLNAME = name, DEBEMAIL = "j@example.org" } }))
+    end
+    local function control(name)
+      assert.are.equal(0, debianize(name).code)
+      return fs.read(dir .. "/debian/control"), fs.read(dir .. "/debian/changelog")
+    end
+    local text, log = control("Doe, Jane & Söhne/Co")
+    assert.matches('\nMaintainer: "Doe, Jane & Söhne/Co" <j@example.org>\n', text, 1, true)
+    assert.matches('\n -- "Doe, Jane & Söhne/Co" <j@example.org>  ', log, 1, true)
+    assert.matches("\nMaintainer: Jane Doe <j@example.org>\n", (control("Jane Doe")), 1, true)
+    local r = debianize('Jane "J')
+    assert.are_not.equal(0, r.code)
+    assert.matches("DEBFULLNAME must not hold", r.stderr)
+  end)
+
   it("makes the same distribution of a distribution", function()
     assert(fs.mkdir(dir .. "/t"))
     run({ "cp", "-r", "Makefile", "README.md", "src", "tests", dir .. "/t" })
