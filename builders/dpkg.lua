@@ -5,6 +5,7 @@ local builders = require "flake.build.builders"
 local fs = require "flake.fs"
 local process = require "flake.process"
 local reason = require("flake.text").reason
+local registry = require "flake.registry"
 local tree = require "flake.build.tree"
 
 local FILES = { ["control"] = "control", ["rules"] = "rules", ["changelog"] = "changelog",
@@ -39,6 +40,14 @@ local function check_version(value)
   return ask_dpkg("version", value)
 end
 
+-- dpkg 1.23 and later want what is in double quotes to end and to be something.
+local function check_maintainer(value)
+  if (value:gsub('"[^"]+"', "")):find('"', 1, true) then
+    return nil, "has a double quote without another, or nothing between two"
+  end
+  return true
+end
+
 -- Lines behind the synopsis, as deb-control(5) wants them; a blank line is a dot.
 local function extended(description)
   local lines = {}
@@ -59,7 +68,7 @@ local function values_of(facts)
     maintainer = ("%s <%s>"):format(facts.maintainer_name, facts.maintainer_email),
     synopsis = facts.description:match("^[^\n]*"):gsub("%s+$", ""),
     extended = extended(facts.description), license = facts.license, flake = facts.flake,
-    engine = facts.engine, image = facts.image,
+    engine = facts.engine, image = facts.image, suite = builders.suite(registry.prefix {}),
     date = os.date("!%a, %d %b %Y %H:%M:%S +0000", facts.epoch) }
 end
 
@@ -100,7 +109,8 @@ return {
   tool = "dpkg-buildpackage",
   about = "Package flakes with dpkg-buildpackage",
   type = "PACKAGER",
-  options = { { name = "name", check = check_name }, { name = "version", check = check_version } },
+  options = { { name = "name", check = check_name }, { name = "version", check = check_version },
+    { name = "maintainer-name", check = check_maintainer } },
   detect = function(release)
     return builders.is_one_of(release, { "debian", "ubuntu", "devuan", "raspbian", "linuxmint" })
   end,

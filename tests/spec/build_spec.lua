@@ -95,6 +95,28 @@ describe("flake-ctl build", function()
     assert.matches("\n> %%post\n> # x\n> %%(id)\n", spec, 1, true)
   end)
 
+  it("names the release as the host's tools want it", function()
+    for release, suite in pairs { ["ID=debian\nVERSION_CODENAME=trixie"] = "unstable",
+      ["ID=ubuntu\nID_LIKE=debian\nVERSION_CODENAME=noble"] = "noble",
+      ['ID=x\nID_LIKE="ubuntu debian"\nVERSION_CODENAME=w\nUBUNTU_CODENAME=noble'] = "noble" } do
+      place:put("/etc/os-release", release .. "\n")
+      build("-c", "img", "-a", "/usr/bin/foo", "--dry-run", "-l", place.root .. "/b", "--builder",
+        "dpkg")
+      assert.matches("^foobar %(1.0.0%) " .. suite .. "; urgency=medium\n",
+        fs.read(place.root .. "/b/dpkg/changelog"))
+    end
+  end)
+
+  it("refuses a maintainer whom dpkg 1.23 does not understand", function()
+    for name, good in pairs { ['Ann "AJ" Joe'] = true, ['"Joe, Ann"'] = false, ['Ann "AJ'] = false,
+      ['Ann "" Joe'] = false, ["Joe, Ann"] = false } do
+      local code, _, err = build("-c", "img", "-a", "/usr/bin/foo", "--dry-run", "-l",
+        place.root .. "/b", "--builder", "dpkg", "--maintainer-name", name)
+      assert.are.equal(good and 0 or 2, code, name .. err)
+      if not good then assert.matches("maintainer%-name", err) end
+    end
+  end)
+
   it("says everything that is missing at once", function()
     local code, _, err = place:ctl("build", "--ci", "-o", out)
     assert.are.equal(2, code)

@@ -22,6 +22,15 @@ function M.os_release(prefix)
   return parse(text or "")
 end
 
+--- What packages of this host call the release that they are for: Ubuntu's tools want a name of
+-- theirs, Debian's take "unstable".
+function M.suite(prefix)
+  local release = M.os_release(prefix)
+  local families = (" %s %s "):format(release.ID or "", release.ID_LIKE or "")
+  if not families:find(" ubuntu ", 1, true) then return "unstable" end
+  return release.UBUNTU_CODENAME or release.VERSION_CODENAME or "unstable"
+end
+
 --- The builder of that name, or nil, message, code.
 function M.get(name)
   local builder, message, code = loader.load("builders", name)
