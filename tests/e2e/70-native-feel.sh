@@ -144,7 +144,7 @@ cd "$work" || exit 1
 run env LANG=de_DE.UTF-8 LC_TIME=C LANGUAGE=de TZ=Asia/Kolkata gall -c 'echo $LANG $LC_TIME $LANGUAGE $TZ; date +%Z%z'
 check "locale and time zone are the caller's" out_is "$(printf 'de_DE.UTF-8 C de Asia/Kolkata\nIST+0530')"
 run env TZ=CET-1CEST gall -c 'date +%Z'
-check "a POSIX time zone" [ "$(cat "$out")" = "$(TZ=CET-1CEST date +%Z)" ]
+check "a POSIX time zone" grep -qxE 'CES?T' "$out"
 ln -sf /usr/share/zoneinfo/Asia/Tokyo /etc/localtime
 run env -u TZ gall -c 'date +%Z%z'
 check "without TZ the host's zone" out_is JST+0900

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- A site's own builder: packages for pacman. Put it into a root's builders/, then
 --   flake-ctl build --builder makepkg …      (as a user: makepkg refuses to run as root)
+-- Where makepkg is, but no pacman: with PACMAN=true in the environment.
 -- A bundle holds everything: root/ as it is installed, and the facts of package.yaml.
 local archive = require "flake.archive"
 local fs = require "flake.fs"
