@@ -92,8 +92,12 @@ void serve_turn(struct serve *serve)
 {
 	struct server *server = &serve->server;
 	struct poller poller = { .n = 0 };
-	int signals, listener;
+	int signals, listener, wait = session_tick(server);
 
+	if (server->vm) {
+		rank_turn(&serve->rank, session_now());
+		wait = rank_wait(&serve->rank, wait);
+	}
 	if (has_waiting(server)) {
 		look_at_port(serve);
 		poller_add(&poller, serve->port_events, POLLIN);
@@ -102,7 +106,7 @@ void serve_turn(struct serve *serve)
 	listener = poller_add(&poller, serve->listener, POLLIN);
 	link_poll(server, &poller);
 	session_poll(server, &poller);
-	if (poll(poller.v, (nfds_t)poller.n, session_tick(server)) < 0)
+	if (poll(poller.v, (nfds_t)poller.n, wait) < 0)
 		return;
 	if (poller_got(&poller, signals))
 		reap(serve);

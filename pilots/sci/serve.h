@@ -2,11 +2,13 @@
 // The loop of the guest: streams, sessions, processes that end.
 #pragma once
 
+#include "rank.h"
 #include "session.h"
 
 // What new streams come from.
 struct serve {
 	struct server server;
+	struct rank rank;
 	int signals;	 // signalfd
 	int listener;	 // vsock; -1: none
 	int port_events; // epoll of a port that waits for its peer; -1: none
