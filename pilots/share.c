@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "bytes.h"
+#include "fs_trust.h"
 #include "pilot.h"
 #include "util.h"
 
@@ -189,9 +190,19 @@ static int share_user(struct plan *plan, struct error *err)
 	return 0;
 }
 
+// The engine finds it by its path once more: can nobody but root and the caller put another thing
+// there meanwhile?
+static bool stays_the_same(const char *path)
+{
+	cleanup_fd int fd = fs_walk(path, NULL);
+
+	return fd >= 0;
+}
+
 static bool is_usable_socket(const char *path)
 {
-	return path && path[0] == '/' && is_type(path, S_IFSOCK) && access(path, R_OK | W_OK) == 0;
+	return path && path[0] == '/' && is_type(path, S_IFSOCK) &&
+	       access(path, R_OK | W_OK) == 0 && stays_the_same(path);
 }
 
 static int share_ssh_agent(struct plan *plan, struct error *err)
@@ -223,7 +234,8 @@ static char *xauthority(void)
 				  : pw	? xasprintf("%s/.Xauthority", pw->pw_dir)
 					: NULL;
 
-	if (!path || path[0] != '/' || !is_type(path, S_IFREG) || access(path, R_OK) < 0)
+	if (!path || path[0] != '/' || !is_type(path, S_IFREG) || access(path, R_OK) < 0 ||
+	    !stays_the_same(path))
 		return NULL;
 	return steal_ptr(&path);
 }

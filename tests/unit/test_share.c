@@ -254,6 +254,20 @@ static void test_ssh_agent(void **state)
 	assert_int_equal(none.mounts.n, 0);
 	setenv("SSH_AUTH_SOCK", "/etc/passwd", 1);
 	good("ssh-agent", "", &file);
+	{
+		cleanup_plan struct plan open = { 0 };
+		cleanup_free char *dir = xasprintf("%s/open", root);
+		cleanup_free char *inside = xasprintf("%s/agent", dir);
+
+		// Anybody could put his own in its place before the engine mounts it.
+		assert_int_equal(mkdir(dir, 0700), 0);
+		make_socket(inside);
+		assert_int_equal(chmod(dir, 0777), 0);
+		setenv("SSH_AUTH_SOCK", inside, 1);
+		good("ssh-agent", "", &open);
+		assert_int_equal(open.mounts.n, 0);
+		setenv("SSH_AUTH_SOCK", path, 1);
+	}
 	assert_int_equal(file.mounts.n, 0);
 	make_socket(path);
 	setenv("SSH_AUTH_SOCK", path, 1);
