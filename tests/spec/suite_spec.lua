@@ -48,8 +48,10 @@ describe("the suite:", function()
   end
 
   describe("a topic", function()
+    -- 32 and 33 are libc's own: no program can reset them.
     local STATE = [[tests/limit 60 x sh -c '
-      grep -E "^Sig(Blk|Ign)" /proc/self/status; readlink /proc/$$/fd/0; umask
+      grep -E "^Sig(Blk|Ign)" /proc/self/status | sed "s/[01][08]0000000\$/000000000/"
+      readlink /proc/$$/fd/0; umask
       [ "$(cut -d" " -f7 /proc/$$/stat)" = 0 ] && echo no terminal']]
     local FRESH = "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n/dev/null\n0022\n"
       .. "no terminal\n"

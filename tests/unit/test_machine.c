@@ -468,6 +468,10 @@ static void overlays(void **state)
 // Where all can write, somebody may have put a link in the place of a user's storage.
 static void storage_behind_a_link(void **state)
 {
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+
 	uid_t uid = 3000000 + (uid_t)getpid();
 	cleanup_free char *link = xasprintf("/var/tmp/flakes-%u", uid);
 	char temp[] = "/var/tmp/flake-test.XXXXXX";
@@ -475,9 +479,6 @@ static void storage_behind_a_link(void **state)
 	int status = -1;
 	pid_t pid;
 
-	(void)state;
-	if (geteuid() != 0)
-		skip();
 	assert_non_null(mkdtemp(temp));
 	made = xasprintf("%s/storage", temp);
 	assert_int_equal(chown(temp, uid, (gid_t)-1), 0);
