@@ -384,6 +384,9 @@ static int openat2_code(void)
 	return 0;
 }
 
+// Kernels before 5.6 have no such call, and valgrind 3.19 knows none: it answers itself.
+static bool has_openat2;
+
 static void openat2_is_missing(void **state)
 {
 	(void)state;
@@ -394,6 +397,8 @@ static void openat2_is_missing(void **state)
 static void openat2_is_forbidden(void **state)
 {
 	(void)state;
+	if (!has_openat2)
+		skip();
 	without_openat2(EPERM);
 	assert_int_equal(openat2_code(), EPERM);
 }
@@ -413,5 +418,6 @@ int main(void)
 		cmocka_unit_test(openat2_is_forbidden), ALL_CASES,
 	};
 
+	has_openat2 = openat2_code() == 0;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
