@@ -397,6 +397,4 @@ fi
 
 clean
 unset PKG_FLAKE_NAME PKG_FLAKE_DESCRIPTION PKG_FLAKE_VERSION PKG_FLAKE_URL PKG_FLAKE_MAINTAINER_NAME PKG_FLAKE_MAINTAINER_EMAIL PKG_FLAKE_LICENSE
-while read -r verdict name; do
-	if [ "$verdict" = ok ]; then check "$name" true; elif [ "$verdict" = FAILED ]; then check "$name" false; else echo "$verdict $name"; fi
-done < <(python3 tests/e2e/wizard_test.py "$B" "$IMAGE")
+check_python wizard_test "$B" "$IMAGE"

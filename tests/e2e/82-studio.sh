@@ -222,14 +222,7 @@ exec podman build --file src/Dockerfile --build-arg "x=$(date +%N)" --tag "$1" -
 SH
 touch "$P/wait"
 mkdir "$T/wizard"
-while read -r word name; do
-	case $word in
-	ok) check "$name" true ;;
-	FAILED) rc=1; check "$name" false ;;
-	seen:) echo "    $name" ;;
-	esac
-done < <(python3 tests/e2e/studio_test.py "$T/wizard" "$P" 2>"$err")
-check "the pty test ran to its end" [ ! -s "$err" ]
+check_python studio_test "$T/wizard" "$P"
 check "no image and no scratch directory is left" [ -z "$(id_of localhost/app.flake)" -a -z "$(ls -d "$P"/out/.flake-build* /tmp/flake-studio* 2>/dev/null)" ]
 rm -f "$P/wait"
 at "$P" flake-studio build

@@ -161,15 +161,7 @@ cd "$ROOT" || return
 check "the caller's directory is not its" out_is /
 
 # Terminals and signals.
-for script in pty_test vm_pty_test; do
-	while read -r word name; do
-		case $word in
-		ok) check "$name" true ;;
-		FAILED) rc=1; check "$name" false ;;
-		esac
-	done < <(python3 tests/e2e/$script.py vsh 2>"$err")
-	check "$script ran to its end" [ ! -s "$err" ]
-done
+for script in pty_test vm_pty_test; do check_python $script vsh; done
 for sig in TERM INT HUP USR1; do
 	fresh vsh -c "trap 'echo caught; exit 7' $sig; echo ready; while :; do sleep 0.1; done" >"$out" 2>"$err" </dev/null & pid=$!
 	wait_for grep -q ready "$out"

@@ -50,13 +50,7 @@ run vres -c 'printf "[%s]" "$@"' sh 'a b' "it's" $'new\nline' '' '%s' '@x'
 check "arguments arrive" out_is "$(printf '[%s]' 'a b' "it's" $'new\nline' '' '%s' '@x')"
 SECRET=1 run vres -c 'env; ls /proc/self/fd | wc -l'
 check "nothing of a caller, nor of other calls" bash -c "! grep -qE 'SECRET|run=|sci_' '$out' && [ \"\$(tail -n 1 '$out')\" -le 4 ]"
-while read -r word name; do
-	case $word in
-	ok) check "$name" true ;;
-	FAILED) rc=1; check "$name" false ;;
-	esac
-done < <(python3 tests/e2e/pty_test.py vres 2>"$err")
-check "the pty test ran to its end" [ ! -s "$err" ]
+check_python pty_test vres
 run vres -c "$boot"
 check "it is still the same VM" out_is "$first"
 

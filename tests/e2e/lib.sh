@@ -49,6 +49,21 @@ skip() {
 # podman_is VERSION: or later.
 podman_is() { printf '%s\n' "$1" "$(podman --version | tr -dc 0-9.)" | sort -CV; }
 
+# check_python SCRIPT [ARG…]: checks that a script of this directory makes and prints.
+check_python() {
+	local word name
+	now "$*"
+	while read -r word name; do
+		case $word in
+		ok) check "$name" true ;;
+		FAILED) rc=1; check "$name" false ;;
+		*) echo "    $word $name" ;;
+		esac
+	done < <(python3 "tests/e2e/$1.py" "${@:2}" 2>"$T/python.err")
+	cp "$T/python.err" "$err"
+	check "$1 ran to its end" [ ! -s "$err" ]
+}
+
 rc_is() { [ "$rc" = "$1" ]; }
 out_is() { [ "$(cat "$out")" = "$1" ]; }
 out_has() { grep -qF -- "$1" "$out"; }

@@ -1,4 +1,4 @@
-"""Drives the VM flake FLAKE (a shell) through a pty: what is special when a VM has to boot first.
+"""Drives the VM flake FLAKE (a shell) through a terminal: what is special when a VM has to boot first.
 
 Prints "ok NAME" or "FAILED NAME"."""
 import os
@@ -8,12 +8,13 @@ import sys
 import termios
 import time
 
-from pty_test import PATIENCE, expect, report, start, status
+from pty_test import report
+from terminal import PATIENCE, Terminal
 
 
 def wait_for(condition):
-    end = time.time() + PATIENCE
-    while not condition() and time.time() < end:
+    end = time.monotonic() + PATIENCE
+    while not condition() and time.monotonic() < end:
         time.sleep(0.05)
     return condition()
 
@@ -29,44 +30,45 @@ def no_qemu():
 
 def main(flake):
     # Its VM stands still, so that it goes on booting for ever.
-    pid, fd = start(flake, "-c", "echo ready; read x")
+    t = Terminal(flake, "-c", "echo ready; read x")
     wait_for(lambda: qemus("-STOP"))
-    os.write(fd, b"\x03")
-    report("Ctrl-C while it boots ends it with 130", status(pid) == 130)
+    t.type("\x03")
+    report("Ctrl-C while it boots ends it with 130", t.status() == 130, t)
     report("no engine is left", no_qemu())
 
     # The terminal outlives its programs only as long as somebody has it open.
-    pid, fd = start("/bin/sh", "-c", f"stty -a >/tmp/stty.1; {flake} -c 'echo ready; read x'; "
-                    "echo rc=$?; stty -a >/tmp/stty.2; cmp /tmp/stty.1 /tmp/stty.2 && echo same")
-    expect(fd, b"ready")
-    raw = not termios.tcgetattr(fd)[3] & termios.ECHO
+    t = Terminal("/bin/sh", "-c", f"stty -a >/tmp/stty.1; {flake} -c 'echo ready; read x'; "
+                 "echo rc=$?; stty -a >/tmp/stty.2; cmp /tmp/stty.1 /tmp/stty.2 && echo same")
+    t.expect("ready")
+    raw = not termios.tcgetattr(t.fd)[3] & termios.ECHO
     report("the terminal is raw while the app runs", raw)
-    os.write(fd, b"\x04")
-    report("Ctrl-D is the end of its input", expect(fd, b"rc=1"))
-    report("the terminal is afterwards as it was", expect(fd, b"same") and status(pid) == 0)
+    t.type("\x04")
+    report("Ctrl-D is the end of its input", t.expect("rc=1"), t)
+    report("the terminal is afterwards as it was", t.expect("same") and t.status() == 0, t)
 
     for name, sig in (("SIGTERM", signal.SIGTERM), ("SIGHUP", signal.SIGHUP)):
-        pid, fd = start(flake, "-c", "echo ready; exec sleep 3600")
-        expect(fd, b"ready")
-        os.kill(pid, sig)
-        report(f"{name} on a terminal ends it with 128+N", status(pid) == 128 + sig)
-        os.close(fd)
+        t = Terminal(flake, "-c", "echo ready; exec sleep 3600")
+        t.expect("ready")
+        t.kill(sig)
+        report(f"{name} on a terminal ends it with 128+N", t.status() == 128 + sig, t)
+        t.close()
 
-    pid, fd = start(flake, "-c", "echo ready; sleep 3600; sleep 3600")
-    expect(fd, b"ready")
-    os.close(fd)
-    report("it ends when the terminal goes away", status(pid) is not None and no_qemu())
+    t = Terminal(flake, "-c", "echo ready; sleep 3600; sleep 3600")
+    t.expect("ready")
+    t.close()
+    report("it ends when the terminal goes away", t.status() is not None and no_qemu())
 
-    pid, fd = start(flake, "-c", "echo TERM=$TERM; tty; echo to-err >&2; exit 6")
-    report("TERM is the caller's", expect(fd, b"TERM=vt-test"))
-    report("there is a terminal", expect(fd, b"/dev/pts/"))
-    report("standard error is the terminal", expect(fd, b"to-err"))
-    report("with the exit code", status(pid) == 6)
+    t = Terminal(flake, "-c", "echo TERM=$TERM; tty; echo to-err >&2; exit 6")
+    report("TERM is the caller's", t.expect("TERM=vt-test"), t)
+    report("there is a terminal", t.expect("/dev/pts/"), t)
+    report("standard error is the terminal", t.expect("to-err"), t)
+    report("with the exit code", t.status() == 6, t)
 
-    pid, fd = start("/bin/sh", "-c", f"{flake} -c 'echo to-err >&2; tty' | cat; {flake} -c 'test -t 0 || echo piped' </dev/null")
-    report("with a pipe as output there is none", expect(fd, b"not a tty"))
-    report("nor with no input", expect(fd, b"piped"))
-    status(pid)
+    t = Terminal("/bin/sh", "-c", f"{flake} -c 'echo to-err >&2; tty' | cat; "
+                 f"{flake} -c 'test -t 0 || echo piped' </dev/null")
+    report("with a pipe as output there is none", t.expect("not a tty"), t)
+    report("nor with no input", t.expect("piped"), t)
+    t.status()
 
 
 os.environ["TERM"] = "vt-test"
