@@ -13,6 +13,7 @@ local network = require "flake.doctor.network"
 local output = require "flake.output"
 local own = require "flake.own"
 local pilot = require "flake.pilot"
+local quote = require("flake.text").quote
 local registry = require "flake.registry"
 local risk = require "flake.risk"
 local state = require "flake.doctor.state"
@@ -126,6 +127,8 @@ local orphan_kinds = {
     "register it again, or remove the link" },
   dangling = { "serious", "the pilot behind flake '%s' is missing: %s",
     "install the pilot's package" },
+  remains = { "warning", "flake '%s' is gone, but not %s",
+    "flake-ctl podman remove --app /usr/bin/NAME" },
   leftover = { "warning", "an interrupted registration of '%s' left %s",
     "register it again with --force, or remove the file" },
 }
@@ -135,7 +138,8 @@ local function check_orphans(add, scope, only)
   for _, orphan in ipairs(links.orphans(scope)) do
     if not only or only[orphan.flake] then
       local severity, text, remedy = table.unpack(orphan_kinds[orphan.kind])
-      add(severity, text:format(orphan.flake, orphan.path), remedy)
+      local name = quote(orphan.flake):gsub("%%", "%%%%")
+      add(severity, text:format(orphan.flake, orphan.path), (remedy:gsub("NAME", name)))
     end
   end
 end

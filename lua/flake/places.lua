@@ -79,6 +79,25 @@ function M.check_names(def)
   return true
 end
 
+--- What a removed flake of that name has left and what would count for the next one: directories
+-- with something in them, beside no definition.
+function M.remains(name, dir)
+  local found = {}
+  if fs.lstat(("%s/%s.yaml"):format(dir, name)) then return found end
+  for _, kind in ipairs { "d", "include" } do
+    local path = ("%s/%s.%s"):format(dir, name, kind)
+    if #(fs.list(path) or {}) > 0 then table.insert(found, path) end
+  end
+  return found
+end
+
+local function check_remains(def, dir, force)
+  local remains = M.remains(def.name, dir)
+  if force or #remains == 0 then return true end
+  return nil, ("%s is there, of a flake '%s' that is gone: --force removes it"):format(remains[1],
+    def.name), "EEXIST"
+end
+
 local function check_file(def, dir, force)
   local file = ("%s/%s.yaml"):format(dir, def.name)
   local st = fs.lstat(file)
@@ -106,6 +125,7 @@ end
 -- Returns true, or nil, message, "EEXIST".
 function M.check_free(def, dir, prefix, force)
   local ok, message, code = check_file(def, dir, force)
+  if ok then ok, message, code = check_remains(def, dir, force) end
   for _, app in ipairs(def.apps) do
     if ok then ok, message, code = check_link(prefix .. app.path, force) end
     if ok then ok, message, code = check_alias(def, dir, base(app.path), force) end
@@ -121,11 +141,17 @@ function M.find_link(name, opts, prefix)
   end
 end
 
---- Removes what a killed registration left: under the lock nobody else's is in use.
-function M.sweep(def, dir, prefix)
+--- Removes what killed commands left beside the definitions: under the lock nobody else's is in
+-- use.
+function M.sweep_definitions(dir)
   for _, entry in ipairs(fs.list(dir) or {}) do
-    if M.is_leftover(entry) then fs.unlink(dir .. "/" .. entry) end
+    if M.is_leftover(entry) then fs.remove_tree(dir .. "/" .. entry) end
   end
+end
+
+--- The same of a flake that is to be registered, beside its commands, too.
+function M.sweep(def, dir, prefix)
+  M.sweep_definitions(dir)
   for _, app in ipairs(def.apps) do
     local parent, name = (prefix .. app.path):match("^(.*/)([^/]*)$")
     for _, entry in ipairs(fs.list(parent) or {}) do

@@ -9,6 +9,7 @@ local loader = require "flake.loader"
 local own = require "flake.own"
 local pilot = require "flake.pilot"
 local places = require "flake.places"
+local process = require "flake.process"
 local base = require("flake.text").base
 local yaml = require "flake.yaml"
 
@@ -167,11 +168,24 @@ local function check_free(def, dir, opts)
   return exports.check(def.exports or {}, dir, def.name, exports.base(prefix, opts.user))
 end
 
+-- Takes a file or directory its name, so that from one moment to the next none of it counts. What
+-- has such a name is swept.
+local function put_aside(path)
+  local ok, message, code = fs.rename(path, ("%s.tmp.%d"):format(path, process.getpid()))
+  if ok or code == "ENOENT" then return true end
+  return nil, message, code
+end
+
 local function write(def, text, dir, opts)
   local prefix = M.prefix(opts)
   local ok, message, code = check_free(def, dir, opts)
   if not ok then return nil, message, code end
   places.sweep(def, dir, prefix)
+  for _, path in ipairs(places.remains(def.name, dir)) do
+    ok, message, code = put_aside(path)
+    if not ok then return nil, message, code end
+  end
+  places.sweep_definitions(dir)
   local old = M.find(def.name, opts)
   ok, message, code = changes.run(steps_of(def, text, dir, prefix, opts))
   if not ok then return nil, message, code end
@@ -248,6 +262,7 @@ local function victim(name, opts)
       flake.apps[1].path), "ENOENT"
   end
   if flake then return flake.name, flake.apps, flake.image end
+  if code == "ENOENT" and #places.remains(name, M.dir(opts)) > 0 then return name, {} end
   if code == "ENOENT" then return nil, ("there is no flake '%s'"):format(name), code end
   if not opts.force then return nil, message .. " (--force removes it all the same)", code end
   local apps, problem, problem_code = command_of_broken(name, opts)
@@ -266,11 +281,13 @@ local function erase(flake, apps, dir, opts)
   end
   for _, alias in ipairs(aliases_of(dir, flake)) do fs.unlink(dir .. "/" .. alias) end
   exports.remove(dir, flake, exports.base(prefix, opts.user), opts.warn)
-  local ok, message, code = fs.unlink(("%s/%s.yaml"):format(dir, flake))
-  if not ok and code ~= "ENOENT" then return nil, message, code end
-  ok, message, code = fs.remove_tree(("%s/%s.include"):format(dir, flake))
-  if not ok then return nil, message, code end
-  return fs.remove_tree(("%s/%s.d"):format(dir, flake))
+  -- Whatever of it a kill leaves counts for no other flake: the definition goes last.
+  for _, kind in ipairs { "d", "include", "yaml" } do
+    local ok, message, code = put_aside(("%s/%s.%s"):format(dir, flake, kind))
+    if not ok then return nil, message, code end
+  end
+  places.sweep_definitions(dir)
+  return true
 end
 
 --- Removes a flake or the flake of a command.

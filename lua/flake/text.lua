@@ -12,6 +12,15 @@ function M.is_text(value)
   return type(value) == "string" and value ~= ""
 end
 
+--- The text as one word for a POSIX shell; what is not printable ASCII as $'…' (bash, zsh).
+function M.quote(text)
+  if text:match("^[%w@%%+=:,./_-]+$") then return text end
+  if not text:find("[%c\127-\255]") then return "'" .. text:gsub("'", "'\\''") .. "'" end
+  return "$'" .. text:gsub("[%c\127-\255'\\]", function(c)
+    return ("\\x%02x"):format(c:byte())
+  end) .. "'"
+end
+
 -- Of a line of a log, as podman and skopeo write it: level and message.
 local function log_line(line)
   local level, message = line:match("level=(%w+) msg=(.*)$")

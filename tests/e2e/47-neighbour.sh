@@ -189,3 +189,27 @@ check "in an own directory it is" [ -s "$T/own.tar" ]
 check "nothing is left of the work" bash -c "! ls -A /var/tmp /home/bob '$T' | grep -E '^\.flake-|\.tmp\.'"
 rm -rf /home/bob/proj /home/bob/out.tar /home/bob/bundle "$T/own.tar" /etc/important
 flake-ctl podman remove --app /usr/bin/fone
+
+# Wherever a removal is killed, nothing of the flake counts for the next one of its name.
+kills=0
+for call in rename unlink unlinkat rmdir; do
+	for n in 1 2 3 4 5 6; do
+		flake fgone /bin/sh
+		printf 'container: {runtime: {podman: ["--net none", "--env OLD=yes"]}}\n' >/usr/share/flakes/fgone.d/10.yaml
+		echo 'return function(event) event.env.HOOKED = "yes" end' >/usr/share/flakes/fgone.d/launch.lua
+		strace -qq -o /dev/null -e trace=$call -e inject=$call:signal=KILL:when=$n flake-ctl podman remove --app /usr/bin/fgone >/dev/null 2>&1
+		[ $? = 137 ] || { flake-ctl podman remove --app /usr/bin/fgone >/dev/null 2>&1; break; }
+		kills=$((kills + 1))
+		[ ! -e /usr/bin/fgone ] || continue
+		flake-ctl doctor >"$T/doctor"
+		[ -z "$(ls -d /usr/share/flakes/fgone* 2>/dev/null)" ] || grep -q fgone "$T/doctor" || echo "doctor: nothing after $call $n"
+		run flake-ctl podman remove --app /usr/bin/fgone
+		flake fgone /bin/sh
+		fgone -c 'echo "$call$n: $OLD$HOOKED"' </dev/null
+	done
+done >"$T/gone" 2>&1
+check "a killed removal was tried at $kills points" [ "$kills" -ge 4 ]
+check "doctor names each half removed flake, and nothing of it counts" bash -c "! grep -E 'doctor:|: .*yes' '$T/gone'"
+flake fgone /bin/sh
+flake-ctl podman remove --app /usr/bin/fgone
+check "nothing is left in the end" [ -z "$(ls -d /usr/share/flakes/fgone* 2>/dev/null)" ]

@@ -39,6 +39,29 @@ describe("flake.registry", function()
     assert.are.equal("auto-pilot", fs.readlink(place.root .. "/usr/bin/foo"))
   end)
 
+  it("lets nothing of a removed flake count for the next one of its name", function()
+    place:put("/usr/share/flakes/foo.d/10.yaml", "container: {runtime: {podman: [--env OLD=yes]}}")
+    place:put("/usr/share/flakes/foo.include/1", "x")
+    place:put("/usr/share/flakes/bar.d.tmp.4711/x.yaml", "")
+    local args = { "--container", "img", "--app", "/usr/bin/foo" }
+    local _, out = place:ctl("doctor")
+    assert.matches("flake 'foo' is gone, but not [^\n]*/foo.d\n  remedy: flake%-ctl podman remove "
+      .. "%-%-app /usr/bin/foo\n", out)
+    local code, _, err = register(table.unpack(args))
+    assert.are.equal(1, code)
+    assert.matches("foo.d is there, of a flake 'foo' that is gone: %-%-force removes it", err)
+    assert.are.equal(0, (remove("--app", "/usr/bin/foo")))
+    assert.are.same({ ".lock" }, fs.list(place.flakes))
+    assert.are.equal(1, (remove("--app", "/usr/bin/foo")))
+    place:put("/usr/share/flakes/foo.d/launch.lua", "")
+    assert.are.equal(0, (register("--force", table.unpack(args))))
+    assert.are.same({}, fs.list(place.flakes .. "/foo.d"))
+    -- Of a flake that is there they are its own.
+    place:put("/usr/share/flakes/foo.d/10.yaml", "container: {}")
+    assert.are.equal(0, (register("--force", table.unpack(args))))
+    assert.are.same({ "10.yaml" }, fs.list(place.flakes .. "/foo.d"))
+  end)
+
   it("refuses what can never work as wrong usage", function()
     for _, args in ipairs {
       { "--container", "img", "--app", "/usr/bin/my-pilot" },

@@ -4,21 +4,13 @@ local hooks = require "flake.hooks"
 local loader = require "flake.loader"
 local output = require "flake.output"
 local pilot = require "flake.pilot"
+local quote = require("flake.text").quote
 local registry = require "flake.registry"
 local risk = require "flake.risk"
 
--- Quotes for a POSIX shell; text that is not printable ASCII in $'…' (bash, zsh).
-local function shell_quote(text)
-  if text:match("^[%w@%%+=:,./_-]+$") then return text end
-  if not text:find("[%c\127-\255]") then return "'" .. text:gsub("'", "'\\''") .. "'" end
-  return "$'" .. text:gsub("[%c\127-\255'\\]", function(c)
-    return ("\\x%02x"):format(c:byte())
-  end) .. "'"
-end
-
 local function shell_line(argv)
   local words = {}
-  for i, word in ipairs(argv) do words[i] = shell_quote(word) end
+  for i, word in ipairs(argv) do words[i] = quote(word) end
   return table.concat(words, " ")
 end
 

@@ -34,8 +34,20 @@ local function missing_commands(found, opts, prefix)
   end
 end
 
+local function remains(found, definitions)
+  local seen = {}
+  for _, entry in ipairs(fs.list(definitions) or {}) do
+    local name = entry:match("^([^.].*)%.d$") or entry:match("^([^.].*)%.include$")
+    for _, path in ipairs(name and not seen[name] and places.remains(name, definitions) or {}) do
+      table.insert(found, { kind = "remains", path = path, flake = name })
+    end
+    seen[name or ""] = true
+  end
+end
+
 local function leftovers(found, opts)
   local definitions = registry.dir(opts)
+  remains(found, definitions)
   for _, entry in ipairs(fs.list(definitions) or {}) do
     if places.is_leftover(entry) then
       table.insert(found, { kind = "leftover", path = definitions .. "/" .. entry,
@@ -44,7 +56,8 @@ local function leftovers(found, opts)
   end
 end
 
---- What is half there: {kind="dangling"|"no-command"|"no-definition"|"leftover", path=, flake=}.
+--- What is half there: {kind="dangling"|"no-command"|"no-definition"|"leftover"|
+-- "remains", path=, flake=}.
 -- opts: as for registry.dir.
 function M.orphans(opts)
   local found = {}
