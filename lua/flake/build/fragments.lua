@@ -37,32 +37,37 @@ local function pack_path(path, target, dir)
   return archive.create(target, temp:path(), { mtime = 0 })
 end
 
--- Copies what the flake includes; returns the paths that it has in the package.
-local function copy_includes(flake, bundle)
-  local dir = ("%s/%s.include"):format(DIR, flake.name)
+-- Where the package has what the flake includes, by number.
+local function include_path(flake, n)
+  return ("%s/%s.include/%d"):format(DIR, flake.name, n)
+end
+
+local function include_paths(flake)
   local list = yaml.list {}
-  local function add(path, copy)
-    local target = ("%s/%d"):format(dir, #list + 1)
-    local ok, message, code = fs.mkdir_p(bundle.root .. dir)
-    if ok then ok, message, code = copy(absolute(flake, path), bundle.root .. target) end
-    if ok then list[#list + 1] = target end
-    return ok, message, code
-  end
-  for _, path in ipairs(flake.include.tar) do
-    local ok, message, code = add(path, fs.copy)
-    if not ok then return nil, message, code end
-  end
-  for _, path in ipairs(flake.include.path) do
-    local ok, message, code = add(path, function(from, to)
-      return pack_path(from, to, bundle.dir)
-    end)
-    if not ok then return nil, message, code end
-  end
+  for i = 1, #flake.include.tar + #flake.include.path do list[i] = include_path(flake, i) end
   return list
 end
 
+--- Copies what a flake that is registered in the package's root includes to include_paths: a
+-- directory of that name beside no definition would be a removed flake's.
+-- Returns true, or nil, message, code.
+function M.copy_includes(flake, bundle)
+  local tars = #flake.include.tar
+  local ok, message, code = true, nil, nil
+  for i, path in ipairs(table.move(flake.include.path, 1, #flake.include.path, tars + 1,
+    table.move(flake.include.tar, 1, tars, 1, {}))) do
+    local target = bundle.root .. include_path(flake, i)
+    if ok then ok, message, code = fs.mkdir_p((target:match("^(.*)/"))) end
+    if ok and i <= tars then ok, message, code = fs.copy(absolute(flake, path), target) end
+    if ok and i > tars then
+      ok, message, code = pack_path(absolute(flake, path), target, bundle.dir)
+    end
+  end
+  return ok, message, code
+end
+
 --- The definition as the package has it. Returns the document, or nil, message, code.
-function M.definition(flake, bundle)
+function M.definition(flake)
   local doc, message, code = read_yaml(flake.file)
   if not doc then return nil, message, code end
   for i = 2, #flake.files do
@@ -74,9 +79,7 @@ function M.definition(flake, bundle)
         :format(flake.files[i], flake.file), "EUSAGE"
     end
   end
-  local includes
-  includes, message, code = copy_includes(flake, bundle)
-  if not includes then return nil, message, code end
+  local includes = include_paths(flake)
   doc.static = nil
   if #includes > 0 then doc.include = { tar = includes } end
   return doc

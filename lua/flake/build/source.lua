@@ -167,14 +167,18 @@ local function from_flake(bundle, job)
   local ok, message, code = check_driver(job)
   if not ok then return nil, message, code end
   local doc
-  doc, message, code = fragments.definition(flake, bundle)
+  doc, message, code = fragments.definition(flake)
   if not doc then return nil, message, code end
   local target = job.driver.pilot and "/usr/bin/" .. job.driver.pilot
     or "/usr/lib/flake-pilot/flake-launch"
   ok, message, code = fill(bundle, job, function(archives)
     fragments.set_archives(doc, archives)
-    return registry.register({ name = flake.name, engine = flake.engine, image = flake.image,
-      apps = flake.apps, doc = doc }, { root = bundle.root, force = true, pilot = target })
+    local done, why, reason = registry.register({ name = flake.name, engine = flake.engine,
+      image = flake.image, apps = flake.apps, doc = doc },
+      { root = bundle.root, force = true, pilot = target })
+    -- Once: the second time only the images are there, too.
+    if done and #archives == 0 then done, why, reason = fragments.copy_includes(flake, bundle) end
+    return done, why, reason
   end)
   if ok then ok, message, code = fragments.copy(flake, bundle.root) end
   if ok then ok, message, code = bundle:verify() end
