@@ -136,10 +136,10 @@ static void test_saved_and_loaded(void **state)
 // one.
 static int tell_without_proc(void)
 {
-	struct error err = { 0 };
+	cleanup_error struct error err = { 0 };
 
 	if (unshare(getuid() == 0 ? CLONE_NEWNS : CLONE_NEWUSER | CLONE_NEWNS) < 0 ||
-	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) < 0 ||
 	    mount("none", "/proc", "tmpfs", 0, NULL) < 0)
 		return 77;
 	return instance_tells(&err) == -1 && err.code == ERR_FLAKE ? 1 : 0;
