@@ -48,3 +48,4 @@ for how in "trap '' HUP INT QUIT TERM PIPE CHLD USR1 USR2; \"\$@\"" 'nohup "$@" 
 	run env FLAKE_SANDBOX="$S" bash -c "$how" bash tests/e2e/run "../..$up$S/signals"
 	check "a caller's way: $how" bash -c "tr -d '\r' <'$out' | tail -n 1 | grep -qx '4 passed, 0 failed, 0 skipped'"
 done
+flake-ctl podman remove --app /usr/bin/fsig
