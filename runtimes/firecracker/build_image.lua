@@ -72,20 +72,39 @@ local function module_tree(opts, names, version)
   return version and modules.find(names, version, registry.prefix({}))
 end
 
+-- Has the kernel, or a module, what it takes to find the root file system? Without it a VM panics.
+local function check_root(job, path, index)
+  local lacking = {}
+  for _, driver in ipairs(kernel.lacks(job.dir .. "/kernel")) do
+    local known = index and (index.files[driver] or index.builtin[driver])
+    if not known then table.insert(lacking, driver) end
+  end
+  if #lacking == 0 then return true end
+  return nil, ("kernel %s: %s %s neither in it nor among its modules%s"):format(path,
+    table.concat(lacking, ", "), #lacking == 1 and "is" or "are",
+    index and "" or ", which are nowhere: --modules names their directory"), "EIMAGE"
+end
+
+local function without_modules(job, path)
+  local ok, message, code = check_root(job, path)
+  if not ok then return nil, message, code end
+  job.note(("kernel %s: its modules are nowhere: what it has not built in is missing"):format(path))
+  return true
+end
+
 local function make_initrd(opts, job, path)
   local names = kernel.names(path)
   local version = kernel.version(names) or opts.modules and opts.modules:match("([^/]+)/*$")
   local found <close>, message, code = module_tree(opts, names, version)
   if not found and message then return nil, message, code end
-  if not found then
-    job.note(("kernel %s: its modules are nowhere: taking for granted that its drivers are "
-      .. "built in"):format(path))
-    return true
-  end
+  if not found then return without_modules(job, path) end
   local index, why, reason = modules.index(found)
   if not index then return nil, why, reason end
   index.sealed = kernel.wants_signatures(names, version, found)
   local wanted, missing = modules.wanted(index)
+  local ok
+  ok, message, code = check_root(job, path, index)
+  if not ok then return nil, message, code end
   if #missing > 0 then
     job.note(("kernel %s has no driver %s"):format(path, table.concat(missing, ", ")))
   end

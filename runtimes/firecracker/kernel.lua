@@ -102,6 +102,21 @@ function M.install(from, to)
   return nil, from .. " is no kernel", "EIMAGE"
 end
 
+-- What a kernel has of a driver in it, as that names itself.
+local NAMES = { virtio_mmio = "virtio-mmio", virtio_blk = "virtio_blk", ext4 = "ext4" }
+
+--- Which of the drivers without which no root file system is found are not in the kernel? An array
+-- of names; empty, too, where a kernel is compressed still, and does not tell.
+function M.lacks(path)
+  local text, lacking = fs.read(path) or "", {}
+  if text:sub(1, 4) ~= ELF and text:sub(0x39, 0x3c) ~= "ARM\x64" then return lacking end
+  for driver, name in pairs(NAMES) do
+    if not text:find(("\0%s\0"):format(name), 1, true) then table.insert(lacking, driver) end
+  end
+  table.sort(lacking)
+  return lacking
+end
+
 -- The kernels of the host: {[version]=path}, by preference in /boot.
 local function installed()
   local prefix, found = registry.prefix({}), {}

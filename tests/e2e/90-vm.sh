@@ -42,6 +42,10 @@ run flake-ctl firecracker build-image --from-oci localhost/not-here --name nope 
 check "a container image that is not there" [ "$rc" = 1 -a ! -e $IMAGES/nope ]
 run flake-ctl firecracker build-image --from-oci localhost/vmbox --name nope --kernel /etc/passwd
 check "a kernel that is none" [ "$rc" = 1 -a ! -e $IMAGES/nope ]
+cp "$kernel" "$T/alone"
+mkdir -p "$T/no-modules"
+run flake-ctl firecracker build-image --from-oci localhost/vmbox --name nope --kernel "$T/alone" --modules "$T/no-modules"
+check "a kernel whose modules are not there" [ "$rc" = 1 -a ! -e $IMAGES/nope -a "$(grep -c 'neither in it nor among its modules' "$err")" = 1 ]
 run flake-ctl firecracker build-image --from-oci localhost/vmbox --name nope --kernel "$kernel" --size 2M
 check "a size that is too small" [ "$rc" != 0 -a ! -e $IMAGES/nope ]
 check "failures leave nothing beside the images" [ "$(ls -A $IMAGES | grep -v lock)" = box ]

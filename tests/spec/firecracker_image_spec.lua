@@ -12,6 +12,8 @@ local vm_pilot = require "support.vm_pilot"
 local build = process.getenv("FLAKE_BUILD") or "build"
 
 local A_KERNEL = "\x7fELF a kernel"
+-- With drivers of a root file system.
+local MINE = "\x7fELF mine\0virtio_blk\0virtio-mmio\0ext4\0"
 
 describe("images of VMs", function()
   local place, images, files, server, base
@@ -352,8 +354,8 @@ describe("images of VMs", function()
       for name, depends in pairs(modules or {}) do
         place:put(dir .. "kernel/" .. name .. ".ko", "x\0depends=" .. depends .. "\0y")
       end
-      place:put(dir .. "modules.builtin",
-        "kernel/fs/ext4/ext4.ko\nkernel/virtio_blk.ko\nkernel/virtio_console.ko\n")
+      place:put(dir .. "modules.builtin", "kernel/fs/ext4/ext4.ko\nkernel/virtio_blk.ko\n"
+        .. "kernel/virtio_console.ko\nkernel/virtio_mmio.ko\n")
     end
 
     -- podman, whose containers hold what is in a tar with owners and modes of all kinds.
@@ -412,7 +414,7 @@ with tarfile.open("%s", "w") as tar:
     it("takes size, kernel and modules as told", function()
       host()
       podman()
-      place:put("/own/vmlinux", "\x7fELF mine")
+      place:put("/own/vmlinux", MINE)
       local function make(...)
         return place:ctl("firecracker", "build-image", "--from-oci", "img", "--name", "bb",
           "--force", ...)
@@ -420,14 +422,40 @@ with tarfile.open("%s", "w") as tar:
       local code, _, err = make("--size", "10MiB", "--kernel", place.root .. "/own/vmlinux")
       assert.are.equal(0, code, err)
       assert.are.equal(10 << 20, fs.stat(images .. "/bb/rootfs").size)
-      assert.are.equal("\x7fELF mine", fs.read(images .. "/bb/kernel"))
-      assert.matches("taking for granted", err)
+      assert.are.equal(MINE, fs.read(images .. "/bb/kernel"))
+      assert.matches("its modules are nowhere", err)
       assert.are.equal(2, (make("--size", "much")))
       assert.are.equal(2, (make("--size", "1k")))
       assert.are.equal(1, (make("--modules", "/nowhere")))
       place:stand_in("podman", "exit 125")
       assert.are.equal(1, (make()))
-      assert.are.equal("\x7fELF mine", fs.read(images .. "/bb/kernel"))
+      assert.are.equal(MINE, fs.read(images .. "/bb/kernel"))
+    end)
+
+    it("refuses a kernel that finds no root file system, without modules or with them", function()
+      host()
+      podman()
+      local function make(kernel, ...)
+        place:put("/own/vmlinux", kernel)
+        return place:ctl("firecracker", "build-image", "--from-oci", "img", "--name", "bb",
+          "--kernel", place.root .. "/own/vmlinux", ...)
+      end
+      local some = MINE:gsub("virtio_blk", "other_blk")
+      local code, _, err = make(some)
+      assert.are.equal(1, code)
+      assert.matches("vmlinux: virtio_blk is neither in it nor among its modules, which are "
+        .. "nowhere: --modules names", err, 1, true)
+      assert.are.equal(".lock", left())
+      place:put("/few/modules.builtin", "kernel/fs/ext4/ext4.ko\n")
+      code, _, err = make("\x7fELF none", "--modules", place.root .. "/few")
+      assert.are.equal(1, code)
+      assert.matches("virtio_blk, virtio_mmio are neither in it nor among its modules\n", err, 1,
+        true)
+      assert.are.equal(0, (make(some, "--modules", place.root .. "/lib/modules/6.10-a")))
+      -- What is compressed still does not tell.
+      code, _, err = make("MZ" .. ("\0"):rep(600), "--force")
+      assert.are.equal(0, code)
+      assert.matches("its modules are nowhere", err)
     end)
 
     it("makes an initrd of the drivers that are modules, and what they need", function()
