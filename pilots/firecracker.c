@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
+#include "confine.h"
 #include "firecracker_place.h"
 #include "firecracker_snapshot.h"
 #include "state.h"
@@ -125,6 +126,16 @@ static int compose(struct plan *plan, struct error *err)
 	return 0;
 }
 
+// The rest of a call: all that is left to do is to hand things on, and to clear up (clears).
+static int converse(const struct plan *plan, const struct vm_link *to, bool clears,
+		    struct error *err)
+{
+	// Who ends a VM after the call opens sockets and locks.
+	if (!plan->remove && confine(to->vm ? to->vm->pid : 0, clears, err) < 0)
+		return -1;
+	return session_run(plan, to, err);
+}
+
 // Puts a descriptor where the engine finds it; it may stand where another is to go.
 static int hand_over(int fd, int target, struct error *err)
 {
@@ -172,7 +183,7 @@ static int run_port(struct plan *plan, const struct machine *machine, const stru
 		return -1;
 	close(steal_fd(&theirs));
 	to.channel = ours;
-	return session_run(plan, &to, err);
+	return converse(plan, &to, false, err);
 }
 
 // The end of a VM that has a directory. What a signal has cut short ends as by that signal.
@@ -204,7 +215,7 @@ static int run_boot(struct plan *plan, const struct machine *machine, struct vm_
 	listener = vm_listener(place->dir, VM_SOCKET_GUEST, err);
 	to.listener = listener;
 	if (listener >= 0 && vm_boot(&vm, plan, machine, place, &plan->argv, -1, err) == 0)
-		status = session_run(plan, &to, err);
+		status = converse(plan, &to, true, err);
 	return leave(&vm, place, status, err);
 }
 
@@ -225,7 +236,7 @@ static int run_saved(const struct plan *plan, const struct machine *machine, str
 	*restored = channel >= 0;
 	to.channel = channel;
 	if (*restored)
-		status = session_run(plan, &to, err);
+		status = converse(plan, &to, true, err);
 	return leave(&vm, place, status, err);
 }
 
@@ -321,7 +332,7 @@ int vm_snapshot_make(const struct plan *plan, struct error *err)
 static int run_call(const struct plan *plan, int channel, struct error *err)
 {
 	struct vm_link to = { .channel = channel, .listener = -1 };
-	int status = session_run(plan, &to, err);
+	int status = converse(plan, &to, false, err);
 
 	return status >= 0 && plan->remove && end(plan, err) < 0 ? -1 : status;
 }

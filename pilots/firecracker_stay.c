@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 
 #include "channel.h"
+#include "confine.h"
 #include "firecracker_place.h"
 #include "process.h"
 #include "state.h"
@@ -180,6 +181,8 @@ static void hold(struct holder *h, int tell, int lock)
 		rc = record(h, &err);
 	engine = h->vm.pid;
 	signal(SIGTERM, on_term);
+	if (rc == 0)
+		rc = confine(engine, true, &err);
 	close(lock);
 	say(tell, rc == 0 ? "" : err.message);
 	if (rc == 0 && qemu)

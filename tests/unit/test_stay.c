@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 
 #include "channel.h"
+#include "confine.h"
 #include "firecracker_place.h"
 #include "fs.h"
 #include "patience.h"
@@ -300,7 +301,11 @@ int main(void)
 		cmocka_unit_test(interrupted),
 	};
 	cleanup_fd int known = sys_pidfd_open(getpid());
+	const char *preload = getenv("LD_PRELOAD");
 
+	// What valgrind itself calls would count.
+	if (preload && strstr(preload, "valgrind"))
+		confine_without_filter();
 	if (known >= 0)
 		return cmocka_run_group_tests(tests, set_up, clear);
 	puts("[  SKIPPED ] test_stay: pidfd_open is not known here (valgrind 3.19)");
