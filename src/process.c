@@ -150,6 +150,7 @@ int process_start(const struct process_spec *spec, pid_t *pid, struct error *err
 		return error_set(err, errno, "cannot make a pipe");
 	hear = pipes[0];
 	tell = pipes[1];
+	process_pass_on_from_now();
 	*pid = fork();
 	if (*pid < 0)
 		return error_set(err, errno, "cannot start %s", spec->argv[0]);

@@ -30,6 +30,9 @@ char *process_which(const char *name, struct error *err);
 // Hands a signal on to the child that run or supervise waits for, if there is one.
 // Async-signal-safe: for the host's signal handler.
 void process_pass_on(int sig);
+// A signal that process_pass_on gets from here on goes to the child that is served next, if none is
+// served now. process_start calls it: what came before the start is not for that child.
+void process_pass_on_from_now(void);
 
 // Default signal dispositions and an empty signal mask. Async-signal-safe: for children after fork.
 void process_default_signals(void);

@@ -9,8 +9,9 @@
 #include "process.h"
 #include "util.h"
 
-// The child that process_communicate serves; read in a signal handler.
-static volatile sig_atomic_t current;
+// The child that process_communicate serves, and a signal that came when the child was started but
+// not served yet. A signal handler uses both.
+static volatile sig_atomic_t current, early;
 
 void process_pass_on(int sig)
 {
@@ -18,7 +19,22 @@ void process_pass_on(int sig)
 
 	if (current > 0)
 		kill((pid_t)current, sig);
+	else
+		early = sig;
 	errno = code;
+}
+
+void process_pass_on_from_now(void)
+{
+	early = 0;
+}
+
+static void serve(pid_t pid)
+{
+	current = (sig_atomic_t)pid;
+	if (early)
+		kill(pid, early);
+	early = 0;
 }
 
 enum { CHUNK = 64 * 1024 };
@@ -171,7 +187,7 @@ int process_communicate(struct process_talk *t, struct error *err)
 {
 	int rc;
 
-	current = (sig_atomic_t)t->pid;
+	serve(t->pid);
 	rc = communicate(t, err);
 	current = 0;
 	return rc;
