@@ -57,7 +57,7 @@ ARCHIVE_LIBS = $(call pkg,--libs,libarchive)
 CRYPTO_LIBS = $(call pkg,--libs,libcrypto)
 
 BASE := error util strv
-DOC := doc doc_emit doc_json utf8
+DOC := doc doc_emit doc_json utf8 printable
 FLAKE := $(DOC) flake flake_schema flake_vm size paths state instance composed
 PLAN := plan hooks bytes relay share engines channel terminal confine
 PROCESS := $(patsubst src/%.c,%,$(wildcard src/process*.c))

@@ -9,6 +9,7 @@
 #include "confine.h"
 #include "firecracker_place.h"
 #include "firecracker_snapshot.h"
+#include "printable.h"
 #include "state.h"
 #include "util.h"
 
@@ -264,8 +265,10 @@ static int run_snapshot(struct plan *plan, const struct machine *machine, struct
 		why = (struct error){ 0 };
 		return -1;
 	}
-	if (plan->debug)
-		fprintf(stderr, "%s: booting a VM: %s\n", plan->command, why.message);
+	if (plan->debug) {
+		error_wrap(&why, "booting a VM");
+		show_message(plan->command, why.message);
+	}
 	if (!plan->process) {
 		plan_uncompose(plan);
 		describe_boot(plan, machine, mac);

@@ -5,6 +5,7 @@
 
 #include "paths.h"
 #include "pilot.h"
+#include "printable.h"
 #include "util.h"
 
 #ifndef PILOT_ENGINE
@@ -13,7 +14,7 @@
 
 static int complain(const char *who, struct error *err, int code)
 {
-	fprintf(stderr, "%s: %s\n", who, err->message);
+	show_message(who, err->message);
 	error_clear(err);
 	return code;
 }
@@ -47,8 +48,11 @@ static int run_launcher(char *const *argv, struct error *err)
 
 static void show(const struct strv *argv)
 {
-	for (size_t i = 0; i < argv->n; i++)
-		fprintf(stderr, "%s%s", i ? " " : "+ ", argv->v[i]);
+	for (size_t i = 0; i < argv->n; i++) {
+		cleanup_free char *word = printable(argv->v[i]);
+
+		fprintf(stderr, "%s%s", i ? " " : "+ ", word);
+	}
 	if (argv->n)
 		fputc('\n', stderr);
 }

@@ -6,6 +6,7 @@
 
 #include "paths.h"
 #include "pilot.h"
+#include "printable.h"
 #include "util.h"
 
 void relay_pack(struct strv *argv, const struct plan *plan)
@@ -121,8 +122,7 @@ int relay_main(int argc, char **argv)
 			code = plan_run(&plan, engine, &err);
 	}
 	if (code < 0) {
-		fprintf(stderr, "%s: %s\n", plan.command ? plan.command : "flake-relay",
-			err.message);
+		show_message(plan.command ? plan.command : "flake-relay", err.message);
 		code = EXIT_ENGINE;
 	}
 	return code;

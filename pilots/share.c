@@ -9,20 +9,10 @@
 #include "bytes.h"
 #include "fs_trust.h"
 #include "pilot.h"
+#include "printable.h"
 #include "util.h"
 
 #define ZONES "/usr/share/zoneinfo/"
-
-// The path for a message: no control characters for the terminal.
-static char *printable(const char *path)
-{
-	char *out = xstrdup(path);
-
-	for (char *p = out; *p; p++)
-		if ((unsigned char)*p < 0x20 || *p == 0x7f)
-			*p = '?';
-	return out;
-}
 
 static int refuse(const char *path, const char *why, struct error *err)
 {

@@ -8,6 +8,7 @@
 #include "../pilots/pilot.h"
 #include "bind_pilot.h"
 #include "lua_util.h"
+#include "printable.h"
 #include "process.h"
 #include "util.h"
 
@@ -224,7 +225,7 @@ static int work(void *data)
 
 	if (code >= 0)
 		return code;
-	fprintf(stderr, "%s: %s\n", plan->command ? plan->command : plan->flake, err.message);
+	show_message(plan->command ? plan->command : plan->flake, err.message);
 	return EXIT_ENGINE;
 }
 

@@ -11,6 +11,7 @@
 
 #include "lua_util.h"
 #include "paths.h"
+#include "printable.h"
 #include "process.h"
 #include "util.h"
 
@@ -177,8 +178,7 @@ static int run(lua_State *L, struct place *place, int argc, char **argv)
 	lua_pushinteger(L, argc);
 	lua_pushlightuserdata(L, argv);
 	if (lua_pcall(L, 3, 1, 0) != LUA_OK) {
-		fprintf(stderr, "%s: %s\n", path_base(argc > 0 ? argv[0] : "flake-ctl"),
-			lua_tostring(L, -1));
+		show_message(path_base(argc > 0 ? argv[0] : "flake-ctl"), lua_tostring(L, -1));
 		return 1;
 	}
 	return (int)lua_tointeger(L, -1);
@@ -196,7 +196,7 @@ static int end_output(const char *who, int code)
 		error_set(&err, ERR_LIMIT, "cannot write all to standard output");
 	if (!err.message)
 		return code;
-	fprintf(stderr, "%s: %s\n", who, err.message);
+	show_message(who, err.message);
 	return code ? code : 1;
 }
 

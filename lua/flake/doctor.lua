@@ -38,7 +38,7 @@ end
 local function root_remedy(dir)
   local home = home_of_own()
   if home and dir:sub(1, #home + 1) == home .. "/" then return "flake-ctl init --user --force" end
-  return ("chown root: %s && chmod go-w %s, and what leads to it"):format(dir, dir)
+  return ("chown root: %s && chmod go-w %s, and what leads to it"):format(quote(dir), quote(dir))
 end
 
 -- What a root may hold: directories whose Lua would count.
@@ -97,7 +97,7 @@ local function check_risk(add, flake, scope)
   for _, finding in ipairs(risk.of(flake, scope).findings) do
     if risk.is_at_least(finding, "open") then
       add("warning", ("flake '%s' is not confined: %s"):format(flake.name, risk.line(finding)),
-        ("all of it: flake-ctl explain --risk %s"):format(flake.name))
+        ("all of it: flake-ctl explain --risk %s"):format(quote(flake.name)))
       return
     end
   end
@@ -258,8 +258,8 @@ end
 --- Prints findings for people.
 function M.print(findings, out)
   for _, finding in ipairs(findings) do
-    local word = output.colour(finding.severity, COLOURS[finding.severity], 1)
-    out:write(word, ": ", output.printable(finding.what), "\n")
+    out:coloured(finding.severity, COLOURS[finding.severity])
+    out:write(": ", output.printable(finding.what), "\n")
     out:write("  remedy: ", output.printable(finding.remedy), "\n")
   end
 end

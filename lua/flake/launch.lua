@@ -17,7 +17,9 @@ end
 -- For %debug: what runs, in this order.
 local function show(...)
   for _, argv in ipairs { ... } do
-    if #argv > 0 then io.stderr:write("+ ", table.concat(argv, " "), "\n") end
+    local words = {}
+    for i, word in ipairs(argv) do words[i] = output.printable(word) end
+    if #argv > 0 then io.stderr:write("+ ", table.concat(words, " "), "\n") end
   end
 end
 

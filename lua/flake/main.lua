@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- Entry of flake-ctl: finds the command, runs it under the one xpcall, reports errors.
+local fs = require "flake.fs"
 local loader = require "flake.loader"
+local output = require "flake.output"
 local base = require("flake.text").base
 
 local USAGE = [[
@@ -17,9 +19,8 @@ local hints = {
 }
 
 local function complain(ctx, message, hint)
-  local output = require "flake.output"
   local program = (ctx.program or "flake-ctl") .. ":"
-  ctx.err:write(output.colour(program, "red", 2), " ", output.line(message), "\n")
+  ctx.err:coloured(program, "red"):write(" ", output.line(message), "\n")
   if hint then ctx.err:write("  ", hint, "\n") end
 end
 
@@ -177,7 +178,9 @@ end
 --- Runs flake-ctl; returns the exit code. info: {share, lib, version, bindir, prefix_root}, and
 -- out and err where they are not the standard streams.
 return function(argv0, args, info)
-  local ctx = { info = info, out = info.out or io.stdout, err = info.err or io.stderr }
+  local ctx = { info = info,
+    out = output.stream(info.out or io.stdout, not info.out and fs.isatty(1)),
+    err = output.stream(info.err or io.stderr, not info.err and fs.isatty(2)) }
   loader.setup(info)
   local ok, result = xpcall(run, handler(ctx), ctx, argv0, args)
   if ok then return result end

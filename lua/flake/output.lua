@@ -1,17 +1,10 @@
 -- SPDX-License-Identifier: MIT
 -- Tables, JSON and CSV for people and scripts; colours only on a terminal.
-local fs = require "flake.fs"
 local process = require "flake.process"
 
 local M = { formats = { "table", "json", "csv" } }
 
 local codes = { bold = "1", red = "31", green = "32", yellow = "33", dim = "2" }
-
---- Wraps text in a colour if fd (1 or 2) is a terminal and NO_COLOR is unset.
-function M.colour(text, name, fd)
-  if not fs.isatty(fd or 1) or process.getenv("NO_COLOR") then return text end
-  return ("\27[%sm%s\27[0m"):format(codes[name], text)
-end
 
 -- The text with every byte that is no part of UTF-8 replaced.
 local function valid_utf8(text, replacement)
@@ -36,6 +29,41 @@ function M.printable(value)
   return (valid_utf8(text, "?"):gsub(C1, "?"):gsub("%c", "?"))
 end
 local printable = M.printable
+
+-- The same of a text of several lines.
+local function printable_text(value)
+  return (valid_utf8(tostring(value), "?"):gsub(C1, "?"):gsub("[^%C\t\n]", "?"))
+end
+
+local Stream = {}
+Stream.__index = Stream
+
+function Stream:write(...)
+  for i = 1, select("#", ...) do self.to:write(printable_text((select(i, ...)))) end
+  return self
+end
+
+--- Writes what is not foreign, and not for people either.
+function Stream:raw(...)
+  self.to:write(...)
+  return self
+end
+
+function Stream:flush()
+  self.to:flush()
+end
+
+--- Writes text that is not foreign in a colour, if the stream is a terminal and NO_COLOR is unset.
+function Stream:coloured(text, name)
+  if not self.terminal or process.getenv("NO_COLOR") then return self:write(text) end
+  return self:raw(("\27[%sm%s\27[0m"):format(codes[name], text))
+end
+
+--- What all of flake-ctl's output goes through: no text from elsewhere, a label of an image, a
+-- registry's answer, does anything to a terminal. to: a file; terminal: is it one?
+function M.stream(to, terminal)
+  return setmetatable({ to = to, terminal = terminal or false }, Stream)
+end
 
 --- The same in one line, whatever line breaks there were.
 function M.line(value)
@@ -68,9 +96,11 @@ local function print_table(out, rows, columns)
   end
 end
 
---- JSON text of a Lua value; JSON has no bytes that are no UTF-8: U+FFFD stands for each.
+--- JSON text of a Lua value; JSON has no bytes that are no UTF-8: U+FFFD stands for each. A
+-- terminal takes none of it for more than characters.
 function M.json(value)
-  return valid_utf8(require("dkjson").encode(value, { indent = true }), "\u{FFFD}")
+  local text = valid_utf8(require("dkjson").encode(value, { indent = true }), "\u{FFFD}")
+  return (text:gsub(C1, function(c) return ("\\u00%02x"):format(c:byte(2)) end))
 end
 
 -- RFC 4180: fields with commas, quotes or line breaks in quotes, quotes doubled.

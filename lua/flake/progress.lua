@@ -1,6 +1,5 @@
 -- SPDX-License-Identifier: MIT
 -- Shows on a terminal that something goes on; elsewhere nothing is shown.
-local fs = require "flake.fs"
 local process = require "flake.process"
 
 local M = {}
@@ -15,17 +14,17 @@ end
 
 --- A line that is rewritten: {show=function(text), close}. Use it with <close>. err: stream.
 function M.line(label, err)
-  local on = err == io.stderr and fs.isatty(2)
+  local on = err.terminal
   local line = { last = 0 }
   function line.show(text)
     local now = process.clock()
     if not on or now - line.last < STEP then return end
     line.last = now
-    err:write(CLEAR, label, " ", text)
+    err:raw(CLEAR):write(label, " ", text)
     err:flush()
   end
   return setmetatable(line, { __close = function()
-    if on and line.last > 0 then err:write(CLEAR) end
+    if on and line.last > 0 then err:raw(CLEAR) end
   end })
 end
 

@@ -2,6 +2,7 @@
 -- What `register` of every driver asks, refuses and says.
 local fs = require "flake.fs"
 local own = require "flake.own"
+local quote = require("flake.text").quote
 local registry = require "flake.registry"
 local risk = require "flake.risk"
 
@@ -58,7 +59,7 @@ function M.warn_risk(opts, name, ctx)
   local lines = flake and risk.lines(risk.of(flake, opts), "weak") or {}
   for _, line in ipairs(lines) do ctx.err:write("flake-ctl: warning: ", line, "\n") end
   if #lines > 0 then
-    ctx.err:write(("  all of it: flake-ctl explain --risk %s\n"):format(name))
+    ctx.err:write(("  all of it: flake-ctl explain --risk %s\n"):format(quote(name)))
   end
 end
 

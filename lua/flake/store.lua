@@ -37,7 +37,8 @@ function M:podman(argv, stderr)
   local result, message, code = self:tool({ "podman", table.unpack(argv) }, nil, stderr)
   if not result then return nil, message, code end
   if result.code == 0 then return result.stdout end
-  return nil, reason(result, ("podman %s failed"):format(argv[1])), "EENGINE"
+  -- A registry may have written it: so it is said whose words they are.
+  return nil, "podman: " .. reason(result, ("%s failed"):format(argv[1])), "EENGINE"
 end
 
 local function decode(text)

@@ -3,6 +3,7 @@
 local fs = require "flake.fs"
 local loader = require "flake.loader"
 local pilot = require "flake.pilot"
+local quote = require("flake.text").quote
 local registry = require "flake.registry"
 
 local M = { channel = "1\n", marker = "flake-pilot sci channel 1" }
@@ -46,7 +47,7 @@ function M.find_image(name, opts)
     if fs.stat(("%s/%s/rootfs"):format(dir, name)) then return ("%s/%s"):format(dir, name) end
   end
   return nil, ("there is no image '%s': get it with flake-ctl firecracker pull --name %s")
-    :format(name, name), "ENOENT"
+    :format(name, quote(name)), "ENOENT"
 end
 
 --- Names of the images, sorted. opts: as for registry.dir.

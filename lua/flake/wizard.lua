@@ -3,6 +3,7 @@
 -- Nothing is written before it is confirmed, so that leaving it in any way leaves nothing.
 local fs = require "flake.fs"
 local option = require "flake.option"
+local output = require "flake.output"
 
 local M = {}
 
@@ -12,8 +13,7 @@ function M.is_possible()
 end
 
 local function printable(text)
-  local shown = text:gsub("\n.*", " …"):gsub("%c", "?")
-  return shown
+  return output.printable((text:gsub("\n.*", " …")))
 end
 
 local function say(ask, ...)

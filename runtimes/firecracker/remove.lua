@@ -2,6 +2,7 @@
 -- flake-ctl firecracker remove: one flake, or an image with all its flakes.
 local base = require("flake.text").base
 local fs = require "flake.fs"
+local quote = require("flake.text").quote
 local registering = require "flake.registering"
 local registry = require "flake.registry"
 local tap = require "flake.tap"
@@ -12,7 +13,7 @@ local network = require "shipped.runtimes.firecracker.network"
 
 local function busy(flake, sudo)
   return nil, ("flake '%s' has running VMs: %sflake-ctl firecracker stop %s, or --force")
-    :format(flake.name, sudo, flake.name), "EBUSY"
+    :format(flake.name, sudo, quote(flake.name)), "EBUSY"
 end
 
 local function end_instances(flake, opts, ctx)

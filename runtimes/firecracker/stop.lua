@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- flake-ctl firecracker stop: ends VMs cleanly.
 local fs = require "flake.fs"
+local quote = require("flake.text").quote
 local instances = require "shipped.runtimes.firecracker.instances"
 local references = require "flake.references"
 local registry = require "flake.registry"
@@ -15,7 +16,7 @@ local function state_name(opts)
     local user = name and fs.user(name)
     if user and user.uid ~= fs.geteuid() then
       return nil, ("flake '%s' runs as '%s': use sudo --user=%s flake-ctl firecracker stop %s")
-        :format(flake.name, name, name, opts.name), "EPERM"
+        :format(flake.name, name, quote(name), quote(opts.name)), "EPERM"
     end
   end
   return flake.state_name

@@ -5,6 +5,7 @@
 local archive = require "flake.archive"
 local fs = require "flake.fs"
 local podman = require "flake.podman"
+local printable = require("flake.output").printable
 local reason = require("flake.text").reason
 local store = require "shipped.runtimes.podman.compose_store"
 
@@ -14,10 +15,6 @@ local LIST_MAX = 8 << 20
 local PATHS_MAX = 20000
 local SECONDS = 20
 local LIMITS = { memory = "--memory=256m", pids = "--pids-limit=64" }
-
-local function printable(text)
-  return (text:gsub("%c", "?"))
-end
 
 -- Appends the paths of a list to `paths` (array of {kind=, path=}).
 local function read_list(text, kind, source, paths)

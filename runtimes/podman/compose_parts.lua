@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- The images that a composed image is made of.
 local podman = require "flake.podman"
+local quote = require("flake.text").quote
 local reason = require("flake.text").reason
 
 local M = {}
@@ -34,7 +35,7 @@ local function pull(reference)
   if not result then return nil, message, code end
   if podman.status(result) ~= 0 then
     return nil, ("cannot get image '%s'; see: flake-ctl podman pull --uri %s")
-      :format(reference, reference), "EENGINE"
+      :format(reference, quote(reference)), "EENGINE"
   end
   return true
 end

@@ -7,6 +7,7 @@ local process = require "flake.process"
 local registering = require "flake.registering"
 local registry = require "flake.registry"
 local base = require("flake.text").base
+local quote = require("flake.text").quote
 local yaml = require "flake.yaml"
 local instances = require "shipped.runtimes.podman.instances"
 local parts = require "shipped.runtimes.podman.register_parts"
@@ -56,7 +57,7 @@ local function warn(opts, ctx)
     local found = podman.call({ "image", "exists", reference }, quiet)
     if found and found.code == 1 then
       ctx.err:write(("flake-ctl: warning: image '%s' is not here yet; get it with: "
-        .. "flake-ctl podman pull --uri %s\n"):format(reference, reference))
+        .. "flake-ctl podman pull --uri %s\n"):format(reference, quote(reference)))
     end
   end
   registering.warn_path(opts, opts.app, ctx)

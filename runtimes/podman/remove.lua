@@ -9,6 +9,7 @@ local registering = require "flake.registering"
 local registry = require "flake.registry"
 local store = require "flake.store"
 local base = require("flake.text").base
+local quote = require("flake.text").quote
 local reason = require("flake.text").reason
 
 local function stays(app)
@@ -29,9 +30,9 @@ local function end_instances_of(place, user, flake, opts, ctx)
   if not rows then return nil, message, code end
   if #rows == 0 then return true end
   if not opts.force then
-    local sudo = #place.prefix > 0 and ("sudo --user=%s "):format(user) or ""
+    local sudo = #place.prefix > 0 and ("sudo --user=%s "):format(quote(user)) or ""
     return nil, ("flake '%s' has running instances: %sflake-ctl podman stop %s, or --force")
-      :format(flake.name, sudo, flake.name), "EBUSY"
+      :format(flake.name, sudo, quote(flake.name)), "EBUSY"
   end
   if #place.prefix > 0 then return stop_of(place, flake, ctx) end
   return instances.stop(rows)

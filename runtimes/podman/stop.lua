@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- flake-ctl podman stop: ends instances.
 local fs = require "flake.fs"
+local quote = require("flake.text").quote
 local instances = require "shipped.runtimes.podman.instances"
 local references = require "flake.references"
 local registry = require "flake.registry"
@@ -19,7 +20,7 @@ local function flake_of(opts)
     if not user or user.uid == fs.geteuid() then return flake.name end
   end
   return nil, ("flake '%s' runs as '%s': use sudo --user=%s flake-ctl podman stop %s")
-    :format(flake.name, users[1], users[1], opts.name), "EPERM"
+    :format(flake.name, users[1], quote(users[1]), quote(opts.name)), "EPERM"
 end
 
 --- flake-ctl podman stop

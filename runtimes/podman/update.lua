@@ -4,6 +4,7 @@ local fs = require "flake.fs"
 local loader = require "flake.loader"
 local output = require "flake.output"
 local process = require "flake.process"
+local quote = require("flake.text").quote
 local reason = require("flake.text").reason
 local references = require "flake.references"
 local registry = require "flake.registry"
@@ -115,9 +116,10 @@ end
 
 local function report_instances(place, old, ctx)
   for _, one in ipairs(place:instances(old.id)) do
-    local words = one.flake .. (one.instance and " @" .. one.instance or "")
+    local name = one.instance and "@" .. one.instance
     say(ctx, "%s still runs the old image (container %s); the new one is used after: "
-      .. "flake-ctl podman stop %s", words, one.id:sub(1, 12), words)
+      .. "flake-ctl podman stop %s", one.flake .. (name and " " .. name or ""), one.id:sub(1, 12),
+      quote(one.flake) .. (name and " " .. quote(name) or ""))
   end
 end
 

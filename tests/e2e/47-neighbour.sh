@@ -213,3 +213,46 @@ check "doctor names each half removed flake, and nothing of it counts" bash -c "
 flake fgone /bin/sh
 flake-ctl podman remove --app /usr/bin/fgone
 check "nothing is left in the end" [ -z "$(ls -d /usr/share/flakes/fgone* 2>/dev/null)" ]
+
+# What is printed does nothing to a terminal, whoever wrote it.
+esc=$'\e'
+is_clean() { ! grep -qaP '[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]' "$out" "$err"; }
+mkdir -p "$T/escapes"
+printf 'about: \e]0;title\a\e[2J red\n' >"$T/escapes/evil.yaml"
+cat >"$T/escapes/Containerfile" <<C
+FROM $IMAGE
+COPY evil.yaml /evil.yaml
+LABEL x="${esc}[2J"
+ENTRYPOINT ["/bin/e${esc}[31mcho"]
+C
+podman build -q -t localhost/evil "$T/escapes" >/dev/null 2>&1
+run flake-ctl podman register --container localhost/evil --info
+check "an image's notes" eval 'is_clean && out_has red'
+flake-ctl podman register --force --container localhost/evil --app /usr/bin/fevil --target /bin/sleep --opt "--net none"
+printf 'container:\n  name: "x\\e[31m"\n  "\\e[2Jkey": 1\n  target_app_path: "/bin/\\e[31mx"\n  host_app_path: "/usr/bin/\\e[31mfodd"\n  runtime: {podman: ["--net none"]}\n' >/usr/share/flakes/fodd.yaml
+ln -s podman-pilot /usr/bin/fodd
+printf 'version: 2\nruntime: {name: x}\nengine: {pilot: "po\\e[31mdman"}\n' >/usr/share/flakes/fengine.yaml
+ln -s podman-pilot /usr/bin/fengine
+for command in list "list --format csv" "list --format json" doctor "explain fodd" "explain fengine" "podman register --container ${esc}x --app /usr/bin/x" \
+	"import $T/${esc}[31m" "${esc}[31m" "podman ${esc}[31m" "list --format ${esc}[31m"; do
+	IFS=' ' read -r -a words <<<"$command"
+	run flake-ctl "${words[@]}"
+	check "flake-ctl ${command//$esc/ESC}" is_clean
+done
+for name in fodd fengine; do
+	run "$name"
+	check "the refusal of $name" eval 'is_clean && [ $rc != 0 ]'
+	run "$name" %debug
+	check "and with %debug" is_clean
+done
+run bash -c "exec -a $'no\e[31mne' /usr/bin/podman-pilot"
+check "a pilot by a name with an escape" eval 'is_clean && [ $rc != 0 ]'
+run /usr/lib/flake-pilot/flake-relay $'x\e[31m=5'
+check "the relay" eval 'is_clean && [ $rc != 0 ]'
+podman run -d --rm --net none --label flake-pilot.run=1 --label flake-pilot.flake="f;rm -rf $esc[31m" "$IMAGE" /bin/sleep 600 >/dev/null
+run flake-ctl podman show --format csv
+check "labels as CSV" eval 'is_clean && out_has "f;rm -rf"'
+run flake-ctl podman stop --all
+check "labels when they are stopped" eval 'is_clean && out_has "stopped f;rm"'
+rm /usr/bin/fodd /usr/bin/fengine /usr/share/flakes/fodd.yaml /usr/share/flakes/fengine.yaml
+flake-ctl podman remove --app /usr/bin/fevil

@@ -32,6 +32,17 @@ describe("flake.output", function()
   end)
 
   it("colours nothing that is no terminal", function()
-    assert.are.equal("x", output.colour("x", "red", 99))
+    local parts = {}
+    local stream = output.stream({ write = function(_, text) table.insert(parts, text) end })
+    stream:coloured("x", "red")
+    assert.are.same({ "x" }, parts)
+  end)
+
+  it("is a stream that makes all text printable but line breaks and tabs", function()
+    local parts = {}
+    local stream = output.stream({ write = function(_, text) table.insert(parts, text) end }, true)
+    stream:write("a\27[31m\tb\n", 5, "\u{9b}c\r\255ü"):coloured("x", "red"):raw("\r")
+    assert.are.same({ "a?[31m\tb\n", "5", "?c??ü", "\27[31mx\27[0m", "\r" }, parts)
+    assert.are.equal('"\\u009b\\u001b\\u007f"', output.json("\u{9b}\27\127"))
   end)
 end)

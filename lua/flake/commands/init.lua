@@ -4,6 +4,7 @@ local doctor = require "flake.doctor"
 local fs = require "flake.fs"
 local loader = require "flake.loader"
 local output = require "flake.output"
+local quote = require("flake.text").quote
 local registry = require "flake.registry"
 local state = require "flake.doctor.state"
 
@@ -76,7 +77,7 @@ local function init_user(report, root, force)
   local st = fs.stat(root)
   if st and st.uid ~= fs.geteuid() then
     error(("%s belongs to user %d; as root: chown -R %s: %s"):format(root, st.uid,
-      fs.user(fs.geteuid()).name, root), 0)
+      quote(fs.user(fs.geteuid()).name), quote(root)), 0)
   end
   ensure(report, root, PRIVATE, force)
   for _, dir in ipairs(OWN) do ensure(report, root .. dir, DIR, force) end

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- What the doctor says of images: those that flakes need, and composed ones that no flake needs.
 local podman = require "flake.podman"
+local quote = require("flake.text").quote
 
 local M = {}
 
@@ -17,7 +18,7 @@ function M.check_parts(add, flake)
     seen[reference] = true
     if found and found.code == 1 then
       add("warning", ("flake '%s': image '%s' is not here"):format(flake.name, reference),
-        ("flake-ctl podman pull --uri %s"):format(reference))
+        ("flake-ctl podman pull --uri %s"):format(quote(reference)))
     end
   end
 end

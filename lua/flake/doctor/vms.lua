@@ -5,6 +5,7 @@ local e2fs = require "flake.e2fs"
 local fs = require "flake.fs"
 local pilot = require "flake.pilot"
 local process = require "flake.process"
+local quote = require("flake.text").quote
 local registry = require "flake.registry"
 local tap = require "flake.tap"
 local vm = require "flake.vm"
@@ -65,10 +66,10 @@ local function check_files(add, flake, params)
     elseif path and not fs.stat(path) then
       add("serious", ("flake '%s': its %s is missing: %s"):format(flake.name, name, path),
         ("flake-ctl firecracker pull --name %s, then register it again with --force")
-          :format(flake.image))
+          :format(quote(flake.image)))
     elseif path and not fs.access(path, "r") then
       add("serious", ("flake '%s': you may not read %s"):format(flake.name, path),
-        "chmod a+r " .. path)
+        "chmod a+r " .. quote(path))
     end
   end
 end
@@ -106,7 +107,7 @@ local function check_template(add, flake, params)
   if fs.stat(dir .. "/" .. name) then return end
   if flake.own or fs.geteuid() == 0 then
     add("warning", ("flake '%s': its disk has no template, the next call has to make it")
-      :format(flake.name), ("flake-ctl firecracker compose %s%s"):format(flake.name,
+      :format(flake.name), ("flake-ctl firecracker compose %s%s"):format(quote(flake.name),
         flake.own and " --user" or ""))
   end
   if not e2fs.tool("mke2fs") then
@@ -122,7 +123,7 @@ local function check_saved(add, flake, params)
   if not plan or not plan.process then return end
   add("warning", ("flake '%s': no VM is saved of its definition and image as they are now: "
     .. "your calls boot one"):format(flake.name), ("flake-ctl firecracker compose --force %s%s")
-    :format(flake.own and "--user " or "", flake.name))
+    :format(flake.own and "--user " or "", quote(flake.name)))
 end
 
 --- One VM flake.
@@ -154,8 +155,8 @@ local function check_leftovers(add, root)
     for _, entry in ipairs(entries or {}) do
       if entry:match(name) then
         add("warning", ("left by a command that was interrupted: %s/%s"):format(dir, entry),
-          below:match("parts") and "get it again, or: rm -r " .. dir
-            or ("rm -r %s/%s"):format(dir, entry))
+          below:match("parts") and "get it again, or: rm -r " .. quote(dir)
+            or "rm -r " .. quote(dir .. "/" .. entry))
       end
     end
   end
