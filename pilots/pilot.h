@@ -32,6 +32,7 @@ struct plan {
 	struct strv mounts;  // "rw:PATH" or "ro:PATH": host paths that are the same inside
 	char *workdir;	     // inside; NULL: the image's
 	char *run_user;	     // UID:GID inside; NULL: the image's
+	char *policy;	     // of signatures, for what has to be pulled; NULL: the engine's
 	struct strv files;   // that decided
 	struct strv prepare; // to be run first: makes the composed image
 	struct strv start;   // to be run first: starts the instance

@@ -45,6 +45,7 @@ const struct plan_field plan_fields[] = {
 	FIELD(PLAN_LIST, true, mounts),
 	FIELD(PLAN_TEXT, true, workdir),
 	FIELD(PLAN_TEXT, true, run_user),
+	FIELD(PLAN_TEXT, true, policy),
 	FIELD(PLAN_LIST, false, files),
 	FIELD(PLAN_LIST, false, prepare),
 	FIELD(PLAN_LIST, false, start),
@@ -257,6 +258,7 @@ int plan_make(struct plan *plan, const struct flake *flake, const struct call *c
 	plan->image = xstrdup(flake->image);
 	plan->target = xstrdup(app->target ? app->target : app->path);
 	plan->own = flake->own;
+	plan->policy = xstrdup(flake->signature_policy);
 	plan->definition = definition_of(flake);
 	plan->resume = instance->resume;
 	plan->attach = instance->attach;

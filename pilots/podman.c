@@ -173,6 +173,9 @@ static int add_container(struct strv *argv, const struct plan *plan, const char 
 	if (podman_share(argv, plan, err) < 0)
 		return -1;
 	add_options(argv, plan);
+	// Behind them: the flake's demand is no matter of its options.
+	if (plan->policy)
+		strv_pushf(argv, "--signature-policy=%s", plan->policy);
 	return 0;
 }
 

@@ -47,7 +47,7 @@ static void push_flake(lua_State *L, const struct flake *flake)
 	const struct flake_app *app = flake_app_of(flake, flake->command);
 	const struct flake_instance *instance = app->instance ? app->instance : &flake->instance;
 
-	lua_createtable(L, 0, 21);
+	lua_createtable(L, 0, 23);
 	lu_set_string(L, "name", flake->name);
 	lu_set_string(L, "command", flake->command);
 	lu_set_string(L, "engine", flake->engine);
@@ -68,6 +68,8 @@ static void push_flake(lua_State *L, const struct flake *flake)
 	lu_set_strv(L, "share", &flake->share);
 	lu_set_strv(L, "layers", &flake->layers);
 	lu_set_strv(L, "archives", &flake->archives);
+	lu_set_string(L, "signature_policy", flake->signature_policy);
+	lu_set_strv(L, "signature_keys", &flake->signature_keys);
 	lu_set_strv(L, "unknown", &flake->unknown);
 	lu_set_strv(L, "unknown_at", &flake->unknown_at);
 	lua_createtable(L, 0, 2);

@@ -253,6 +253,8 @@ void flake_free(struct flake *flake)
 	strv_free(&flake->share);
 	strv_free(&flake->layers);
 	strv_free(&flake->archives);
+	free(flake->signature_policy);
+	strv_free(&flake->signature_keys);
 	strv_free(&flake->include_tar);
 	strv_free(&flake->include_path);
 	strv_free(&flake->unknown);

@@ -37,7 +37,9 @@ struct flake {
 	size_t napps;
 	struct strv options; // the engine's, as written
 	struct strv layers, include_tar, include_path;
-	struct strv archives; // files that hold the images, for where they are missing
+	struct strv archives;	    // files that hold the images, for where they are missing
+	char *signature_policy;	    // what podman demands of images that it pulls for the flake
+	struct strv signature_keys; // files of the keys with which its bundles must be signed
 	char *base;
 	struct strv unknown;	// keys no schema knows
 	struct strv unknown_at; // where: "FILE:LINE" each

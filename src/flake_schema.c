@@ -108,6 +108,30 @@ static int get_archives(const struct walk *w, const struct node *map)
 	return 0;
 }
 
+// A file that is named beside the definition; absolute paths stay what they are.
+static char *beside(const struct flake *flake, const char *path)
+{
+	const char *slash = strrchr(flake->file, '/');
+	int dir = slash && path[0] != '/' ? (int)(slash - flake->file + 1) : 0;
+
+	return xasprintf("%.*s%s", dir, flake->file, path);
+}
+
+static int get_signatures(const struct walk *w, const struct node *map)
+{
+	cleanup_free char *policy = NULL;
+	cleanup_strv struct strv keys = { 0 };
+
+	if (schema_text(w, map, "signature_policy", &policy) < 0 ||
+	    schema_list(w, map, "signature_keys", &keys) < 0)
+		return -1;
+	if (policy)
+		w->flake->signature_policy = beside(w->flake, policy);
+	for (size_t i = 0; i < keys.n; i++)
+		strv_take(&w->flake->signature_keys, beside(w->flake, keys.v[i]));
+	return 0;
+}
+
 void schema_note_unknown(struct flake *flake, const struct node *map, const char *place,
 			 const char *const *known)
 {
@@ -261,15 +285,14 @@ static int read_v1(const struct walk *w)
 {
 	static const char *const top[] = { "version", "container",	   "vm",
 					   "include", "user_may_override", NULL };
-	static const char *const in_vm[] = { "name",	      "target_app_path",
-					     "host_app_path", "base_vm",
-					     "layers",	      "runtime",
-					     "path_map",      NULL };
-	static const char *const known[] = { "name",	      "target_app_path",
-					     "host_app_path", "base_container",
-					     "layers",	      "check_host_dependencies",
-					     "runtime",	      "path_map",
-					     "archive",	      NULL };
+	static const char *const in_vm[] = { "name",	 "target_app_path", "host_app_path",
+					     "base_vm",	 "layers",	    "runtime",
+					     "path_map", "signature_keys",  NULL };
+	static const char *const known[] = {
+		"name",	   "target_app_path",	      "host_app_path",	"base_container",
+		"layers",  "check_host_dependencies", "runtime",	"path_map",
+		"archive", "signature_policy",	      "signature_keys", NULL
+	};
 	struct flake *flake = w->flake;
 	struct node *container, *vm;
 
@@ -291,7 +314,7 @@ static int read_v1(const struct walk *w)
 		return schema_fail(w, container, "name", "is missing");
 	if (schema_text(w, container, "base_container", &flake->base) < 0 ||
 	    schema_list(w, container, "layers", &flake->layers) < 0 ||
-	    get_archives(w, container) < 0 ||
+	    get_archives(w, container) < 0 || get_signatures(w, container) < 0 ||
 	    schema_bool(w, container, "check_host_dependencies", &flake->check_host_dependencies) <
 		    0 ||
 	    read_v1_runtime(w, container) < 0)
@@ -315,9 +338,10 @@ static int read_v2(const struct walk *w)
 {
 	static const char *const top[] = { "version", "runtime",	   "engine", "static",
 					   "include", "user_may_override", NULL };
-	static const char *const in_runtime[] = { "name",   "path_map", "base_layer",
-						  "layers", "user",	"instance",
-						  "share",  "archive",	NULL };
+	static const char *const in_runtime[] = { "name",	    "path_map", "base_layer",
+						  "layers",	    "user",	"instance",
+						  "share",	    "archive",	"signature_policy",
+						  "signature_keys", NULL };
 	static const char *const in_engine[] = { "pilot", "args", "params", NULL };
 	struct flake *flake = w->flake;
 	struct node *runtime, *engine;
@@ -338,7 +362,8 @@ static int read_v2(const struct walk *w)
 	if (schema_text(w, runtime, "user", &flake->user) < 0 ||
 	    schema_text(w, runtime, "base_layer", &flake->base) < 0 ||
 	    schema_list(w, runtime, "layers", &flake->layers) < 0 || get_archives(w, runtime) < 0 ||
-	    read_v2_machine(w, engine) < 0 || schema_list(w, engine, "args", &flake->options) < 0 ||
+	    get_signatures(w, runtime) < 0 || read_v2_machine(w, engine) < 0 ||
+	    schema_list(w, engine, "args", &flake->options) < 0 ||
 	    schema_list(w, flake->doc, "static", &flake->include_tar) < 0 ||
 	    get_instance(w, runtime, &flake->instance) < 0 || get_share(w, runtime) < 0 ||
 	    read_path_map(w, runtime) < 0)
