@@ -7,6 +7,8 @@ local output = require "flake.output"
 local pilot = require "flake.pilot"
 local podman = require "flake.podman"
 local registry = require "flake.registry"
+local signature = require "flake.signature"
+local store = require "flake.store"
 
 local ROOT = { name = "root", metavar = "DIR", check = cli.absolute_path,
   about = "Fake root for definitions and command links." }
@@ -19,17 +21,35 @@ local FORMAT = { name = "format", default = "table", choices = output.formats,
 local PODMAN_USER = { name = "user", flag = true,
   about = "For the caller's own flakes (podman's store is the caller's anyhow)." }
 
+-- podman's exit status, or why what podman did was taken back.
+local function verdict(ok, status, message, code)
+  if ok or status and status ~= 0 then return status end
+  return nil, message, code
+end
+
 local function pull(opts)
   local ok, message, code = registry.dir(opts)
   if not ok then return nil, message, code end
-  return podman.run("pull", "--", opts.uri)
+  local status
+  ok, message, code = signature.pull(store.of(nil), opts.uri, function(args)
+    local why, reason
+    status, why, reason = podman.run("pull", table.unpack(args))
+    return status == 0, why, reason
+  end)
+  return verdict(ok, status, message, code)
 end
 
 local function load_image(opts)
   local file, message, code = registry.dir(opts)
   if file then file, message, code = image.newest_file(opts.oci) end
   if not file then return nil, message, code end
-  return podman.run("load", "--input", file)
+  local status, ok
+  ok, message, code = signature.guarded(store.of(nil), function() return false end, function()
+    local why, reason
+    status, why, reason = podman.run("load", "--input", file)
+    return status == 0, why, reason
+  end)
+  return verdict(ok, status, message, code)
 end
 
 -- Verbs that are more than a line are loaded when they are called.
@@ -111,6 +131,9 @@ return {
           about = "Replace a flake that exists; never a foreign file." },
         { name = "user-may-override", flag = true,
           about = "Lets users have an own flake of this name, which then wins." },
+        { name = "require-signature", multiple = true, metavar = "FILE",
+          about = "Public key (GPG, sigstore, minisign), or policy, that images and bundles need; "
+            .. "may be repeated." },
         { name = "archive", multiple = true, metavar = "FILE", check = cli.absolute_path,
           about = "File that holds the image, for where it is missing; as export --package has it."
         },
@@ -138,6 +161,8 @@ return {
         { name = "target", positional = true, about = "File or directory, as for mv." },
         { name = "bundle", flag = true,
           about = "One file with image, definition, its .d and includes, for flake-ctl import." },
+        { name = "sign", metavar = "KEY",
+          about = "Sign it: a file with a minisign key, or what gpg knows a secret key by." },
         { name = "package", flag = true,
           about = "For a package: equal images give equal files; base and layers too." },
         ROOT, USER,

@@ -14,6 +14,8 @@ local pilot = require "flake.pilot"
 local registry = require "flake.registry"
 local scratch = require "flake.scratch"
 local show = require "flake.bundle_show"
+local signature = require "flake.signature"
+local signed_file = require "flake.signed_file"
 local yaml = require "flake.yaml"
 
 local M = {}
@@ -44,9 +46,9 @@ local function copy_includes(flake, dir, temp)
   return true
 end
 
---- Writes a flake (as registry.find gives it) to the file target.
+--- Writes a flake (as registry.find gives it) to the file target. key: to sign it with, or nil.
 -- Returns true, or nil, message, code.
-function M.export(flake, target)
+function M.export(flake, target, key)
   local temp <close>, why, name = scratch.open("bundle", target:match("^(.*/)") or "./")
   if not temp then return nil, why, name end
   local dir = temp.dir .. "/bundle"
@@ -59,9 +61,9 @@ function M.export(flake, target)
   local ok, message, code = engine.save(flake, dir)
   if ok then ok, message, code = copy_includes(flake, dir, temp.dir) end
   if ok then ok, message, code = fs.write(dir .. "/bundle.yaml", yaml.dump(manifest)) end
-  if ok then
-    ok, message, code = archive.create(target, dir, { compression = engine.compression })
-  end
+  local out = key and temp.dir .. "/signed" or target
+  if ok then ok, message, code = archive.create(out, dir, { compression = engine.compression }) end
+  if ok and key then ok, message, code = signed_file.publish(temp, out, target, key) end
   return ok and true, message, code
 end
 
@@ -102,9 +104,10 @@ local function trial(def, dir, opts)
   return pilot.load(def.name, { dir = dir .. "/trial", own = opts.user })
 end
 
--- Looks at a bundle. Returns {def=, manifest=, engine=, flake=}, or nil, message, code.
-local function examine(file, dir, opts)
-  local ok, message, code = bundle_read.unpack(file, dir)
+-- Looks at a bundle; source: the file that is read, file: its name for people.
+-- Returns {def=, manifest=, engine=, flake=}, or nil, message, code.
+local function examine(source, file, dir, opts)
+  local ok, message, code = bundle_read.unpack(source, dir)
   local manifest, engine, flake
   if ok then manifest, engine, code = bundle_read.manifest(file, dir, engine_of) end
   if not ok then return nil, message, code end
@@ -117,6 +120,41 @@ local function examine(file, dir, opts)
   return { def = def, manifest = manifest, engine = engine, flake = flake }
 end
 
+local function section_of(doc)
+  return doc.container or doc.vm
+end
+
+-- The flake goes on demanding what it did, or what is asked for now.
+local function settle_demands(job, opts)
+  local def = job.def
+  if #opts.require_signature > 0 then
+    return signature.record(def, section_of(def.doc), opts.require_signature, registry.dir(opts))
+  end
+  local old = registry.find(def.name, opts)
+  def.keeps_texts = true
+  for _, key in ipairs(old and { "signature_policy", "signature_keys" } or {}) do
+    local from = section_of(old.doc) or old.doc.runtime or {}
+    section_of(def.doc)[key] = from[key] ~= yaml.null and from[key] or nil
+  end
+  return true
+end
+
+-- Is the bundle signed as the caller, its flake, and others that have its images demand?
+-- Returns true, or nil, message, code.
+local function check_signatures(job, source, file, opts)
+  local flakes = job.engine.demanding(job.manifest, opts)
+  local old, message, code = registry.find(job.def.name, opts)
+  if not old and code ~= "ENOENT" then return nil, message, code end
+  if old and signature.is_demanded(old) then table.insert(flakes, old) end
+  for _, flake in ipairs(flakes) do
+    local ok
+    ok, message, code = signature.check_bundle(flake, source, file)
+    if not ok then return nil, message, code end
+  end
+  job.signed = #flakes + #opts.require_signature > 0
+  return true
+end
+
 -- What there is to say of a bundle, or nil, message, code.
 local function report_of(job, opts)
   local replaced, message, code = job.engine.replaced(job.manifest, opts)
@@ -125,34 +163,53 @@ local function report_of(job, opts)
     return nil, ("%s exists already, and is not the bundle's: --force replaces it, for other "
       .. "flakes, too"):format(replaced[1].what), "EEXIST"
   end
-  return show.report(job.manifest, job.flake, replaced, opts)
+  return show.report(job, replaced, opts)
 end
 
---- What an import would do, without doing it. opts: {root, user, anywhere}
+-- Unpacks and checks a bundle in the directory dir. What the caller demands comes before a byte of
+-- it is unpacked. Returns its job, or nil, message, code.
+local function open(file, dir, opts)
+  local source, message, code = signed_file.own(file, dir)
+  local ok, job = source, nil
+  for _, key in ipairs(opts.require_signature) do
+    if ok then ok, message, code = signed_file.check(source, key, file) end
+  end
+  if ok then ok, message, code = fs.mkdir(dir .. "/bundle") end
+  if ok then job, message, code = examine(source, file, dir .. "/bundle", opts) end
+  if job then ok, message, code = check_signatures(job, source, file, opts) end
+  return job and ok and job, message, code
+end
+
+--- What an import would do, without doing it. opts: {root, user, anywhere, require_signature={…}}
 -- Returns a report (bundle_show.lua), or nil, message, code.
 function M.look(file, opts)
   local temp <close> = assert(scratch.open("import"))
-  local job, message, code = examine(file, temp.dir, opts)
+  local job, message, code = open(file, temp.dir, opts)
   if not job then return nil, message, code end
   return report_of(job, { root = opts.root, user = opts.user, look = true })
 end
 
 --- Restores a bundle: registers the flake, and loads the image as soon as nothing refuses.
--- opts: {root, user, force, anywhere, bindir=where the pilots are, confirm=function(report) returns
--- true or nil, message, code}
+-- opts: {root, user, force, anywhere, require_signature={files of keys that must have signed it},
+-- bindir=where the pilots are, confirm=function(report) returns true or nil, message, code}
 -- Returns the name of the flake and its engine, or nil, message, code.
 function M.import(file, opts)
   local temp <close> = assert(scratch.open("import"))
-  local job, message, code = examine(file, temp.dir, opts)
+  local job, message, code = open(file, temp.dir, opts)
   if not job then return nil, message, code end
   local function prepare()
     local report, why, reason = report_of(job, opts)
     local ok
     if report then ok, why, reason = opts.confirm(report) end
-    if ok then ok, why, reason = job.engine.load(job.manifest, opts) end
+    if ok then
+      ok, why, reason = job.engine.load(job.manifest, { root = opts.root, user = opts.user,
+        force = opts.force, signed = job.signed })
+    end
     return ok, why, reason
   end
   local ok
+  ok, message, code = settle_demands(job, opts)
+  if not ok then return nil, message, code end
   ok, message, code = registry.register(job.def, { root = opts.root, user = opts.user,
     force = opts.force, pilot = ("%s/%s-pilot"):format(opts.bindir, job.def.engine),
     prepare = prepare })

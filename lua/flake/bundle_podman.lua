@@ -7,14 +7,17 @@ local image = require "flake.image"
 local loader = require "flake.loader"
 local oci = require "flake.oci"
 local pilot = require "flake.pilot"
+local reason = require("flake.text").reason
 local references = require "flake.references"
 local registry = require "flake.registry"
+local signature = require "flake.signature"
 local store = require "flake.store"
 local yaml = require "flake.yaml"
 
 local M = {}
 
 local LIMITS = { max_entries = 10000, plain = true }
+local ACCEPT = '{"default":[{"type":"insecureAcceptAnything"}]}'
 
 --- Base and layers.
 function M.parts(flake)
@@ -127,14 +130,28 @@ function M.replaced(manifest, opts)
   return found
 end
 
-local function load_one(place, one)
+--- Flakes that demand signatures and have one of the images.
+function M.demanding(manifest)
+  local all, found = signature.demanding(), {}
+  for _, one in ipairs(manifest.images) do
+    local flakes = one.name and signature.of_image(all, one.name) or {}
+    table.move(flakes, 1, #flakes, #found + 1, found)
+  end
+  return found
+end
+
+local function load_one(place, one, options)
   local there, message, code = place:image(one.id)
   if message then return nil, message, code end
   if there then return true end
-  local ok
-  ok, message, code = place:podman { "load", "--quiet", "--input", one.packed }
-  if not ok then
-    return nil, ("podman could not load the bundle's image: %s"):format(message), code
+  local result
+  result, message, code = place:tool { "podman", "load", "--quiet", "--input", one.packed,
+    table.unpack(options) }
+  if not result then return nil, message, code end
+  if result.code ~= 0 then
+    local why = result.stderr:match("Source image rejected: ([^\n]*)")
+    return nil, ("podman could not load the bundle's image: %s"):format(why
+      and "the system's policy rejects it: " .. why or reason(result)), "EENGINE"
   end
   one.is_new = true
   there, message, code = place:image(one.id)
@@ -154,12 +171,18 @@ local function take_back(place, images)
   end
 end
 
---- Loads the images of a checked bundle. Returns true, or nil, message, code.
-function M.load(manifest)
-  local place = store.of(nil)
+--- Loads the images of a checked bundle. opts.signed: what is demanded of it was checked, and the
+-- system's policy, of archives without signature, has nothing to add.
+-- Returns true, or nil, message, code.
+function M.load(manifest, opts)
+  local place, options = store.of(nil), {}
   local ok, message, code = true, nil, nil
+  if opts.signed then
+    options[1] = ("--signature-policy=%s.policy"):format(manifest.images[1].packed)
+    ok, message, code = fs.write(manifest.images[1].packed .. ".policy", ACCEPT)
+  end
   for _, one in ipairs(manifest.images) do
-    if ok then ok, message, code = load_one(place, one) end
+    if ok then ok, message, code = load_one(place, one, options) end
   end
   for _, one in ipairs(manifest.images) do
     if ok and one.name then

@@ -7,11 +7,16 @@ local wizard = require "flake.wizard"
 local M = {}
 
 --- What there is to say: {name=, lines={texts}, harmless=boolean: there is nothing to confirm}.
--- flake: the flake of the manifest (as pilot.load gives it); replaced: as of an engine's replaced.
-function M.report(manifest, flake, replaced, opts)
+-- job: {manifest=, flake=the one of it (as pilot.load gives it), signed=as somebody demands};
+-- replaced: as of an engine's replaced.
+function M.report(job, replaced, opts)
+  local manifest, flake = job.manifest, job.flake
   -- Its includes come along: they are no files of this host.
   flake.include = { tar = {}, path = {} }
   local report = risk.of(flake, opts)
+  if job.signed then
+    table.insert(report.findings, { level = "note", what = "signed, as is demanded" })
+  end
   if #manifest.include > 0 then
     table.insert(report.findings, { level = "note",
       what = "brings " .. table.concat(manifest.include, ", ") })

@@ -104,13 +104,22 @@ function M.replaced(manifest, opts)
   return { { what = ("image '%s'"):format(manifest.image), users = users } }
 end
 
+--- Flakes that demand signatures and have the image.
+function M.demanding(manifest, opts)
+  local place, found = ("%s/%s"):format(vm.images_dir(opts), manifest.image), {}
+  for _, flake in ipairs(vm.flakes_of(manifest.image, place, opts) or {}) do
+    if #flake.signature_keys > 0 then table.insert(found, flake) end
+  end
+  return found
+end
+
 --- Gives this host the image. Returns true, or nil, message, code.
 function M.load(manifest, opts)
   local dir = manifest.dir
   local there = ("%s/%s"):format(vm.images_dir(opts), manifest.image)
   if is_there(there, dir .. "/image") then return true end
   local job <close>, message, code = vm_store.begin { name = manifest.image, force = opts.force,
-    root = opts.root, user = opts.user }
+    root = opts.root, user = opts.user, checked = true }
   if not job then return nil, message, code end
   for _, name in ipairs(fs.list(dir .. "/image")) do
     local from, to = ("%s/image/%s"):format(dir, name), job.dir .. "/" .. name

@@ -16,6 +16,7 @@ local pilot = require "flake.pilot"
 local quote = require("flake.text").quote
 local registry = require "flake.registry"
 local risk = require "flake.risk"
+local signatures = require "flake.doctor.signatures"
 local state = require "flake.doctor.state"
 local storage = require "flake.doctor.storage"
 local vms = require "flake.doctor.vms"
@@ -118,6 +119,7 @@ local function check_definition(add, name, scope)
   if flake.engine == "firecracker" then vms.check_flake(add, flake) end
   if scope.user then check_own(add, flake) end
   check_risk(add, flake, scope)
+  signatures.check(add, flake)
 end
 
 local orphan_kinds = {

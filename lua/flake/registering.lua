@@ -53,6 +53,25 @@ function M.warn_path(opts, paths, ctx)
   end
 end
 
+--- Warns where what a flake demands to be signed cannot be checked here, or where the replaced
+-- flake demanded it and the new one does not.
+function M.warn_signature(opts, name, old, ctx)
+  if #opts.require_signature > 0 then
+    local flake = not opts.root and registry.find(name, opts)
+    if flake then
+      require("flake.doctor.signatures").check(function(_, what, remedy)
+        ctx.err:write(("flake-ctl: warning: %s\n  %s\n"):format(what, remedy))
+      end, flake)
+    end
+    return
+  end
+  if not old then return end
+  if old.signature_policy or #old.signature_keys > 0 then
+    ctx.err:write(("flake-ctl: warning: flake '%s' demands no signatures any more; it did before\n")
+      :format(old.name))
+  end
+end
+
 --- Warns of what makes the flake less confined than its engine does it by itself.
 function M.warn_risk(opts, name, ctx)
   local flake = registry.find(name, opts)

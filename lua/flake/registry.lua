@@ -10,13 +10,15 @@ local own = require "flake.own"
 local pilot = require "flake.pilot"
 local places = require "flake.places"
 local process = require "flake.process"
+local signature_files = require "flake.signature_files"
 local base = require("flake.text").base
 local yaml = require "flake.yaml"
 
 local M = {}
 
 local ORDER = { "version", "user_may_override", "include", "tar", "path", "container", "vm", "name",
-  "archive", "target_app_path", "host_app_path", "base_container", "check_host_dependencies",
+  "archive", "signature_policy", "signature_keys", "target_app_path", "host_app_path",
+  "base_container", "check_host_dependencies",
   "layers", "path_map", "runtime", "runas", "resume", "attach", "share", "podman", "force_vsock",
   "firecracker", "engine", "rootfs_image_path", "kernel_image_path", "initrd_path", "vcpu_count",
   "mem_size_mib", "overlay_size", "network", "tap", "tap_made", "snapshot", "boot_args" }
@@ -97,7 +99,7 @@ local function aliases_of(dir, name)
   return found
 end
 
--- Removes commands and includes that the replaced definition had and the new one has not.
+-- Removes commands, includes and keys that the replaced definition had and the new one has not.
 local function drop_old(old, def, dir, prefix)
   local keep = {}
   for _, app in ipairs(def.apps) do keep[app.path], keep[base(app.path) .. ".yaml"] = true, true end
@@ -110,6 +112,9 @@ local function drop_old(old, def, dir, prefix)
     if not keep[alias] then fs.unlink(dir .. "/" .. alias) end
   end
   for _, file in ipairs(def.files or {}) do keep[file.to] = true end
+  if not def.keeps_texts then
+    signature_files.drop_others(("%s/%s.d"):format(dir, def.name), def.texts)
+  end
   local included = ("%s/%s.include/"):format(dir, def.name)
   for _, entry in ipairs(def.files and fs.list(included) or {}) do
     if not keep[included .. entry] then fs.unlink(included .. entry) end
@@ -134,6 +139,7 @@ local function steps_of(def, text, dir, prefix, opts)
     changes.made(fragments, function() return fs.mkdir_p(fragments) end, fs.rmdir),
   }
   changes.add_copies(steps, def.files)
+  signature_files.add_steps(steps, def.texts, changes.made)
   exports.add_steps(steps, def.exports or {}, dir, def.name, exports.base(prefix, opts.user))
   for _, app in ipairs(def.apps) do
     local alias = ("%s/%s.yaml"):format(dir, base(app.path))
@@ -208,6 +214,7 @@ end
 
 --- Registers a flake. def: {name, engine, image, apps={{path=,target=},…}, doc=definition table,
 -- merged=the doc with the fragments that come with it, files={{from=,to=},…} copied beside it,
+-- texts={{to=,text=},…} written beside it (keys and a policy), or keeps_texts: those stay,
 -- exports={{path=,data=},…} for the share directory}
 -- opts: {root, user, force=bool, pilot=path the commands link to, warn=function(text),
 -- prepare=function() called when nothing refuses any more and nothing is written yet; its nil,

@@ -94,6 +94,9 @@ function M.of(flake, opts)
   end
   judge_files(add, flake)
   judge_commands(add, flake, opts)
+  if flake.signature_policy or #flake.signature_keys > 0 then
+    add("note", "demands that what is pulled or imported for it is signed")
+  end
   if flake.user_may_override then add("note", "users may put a flake of their own in its place") end
   for _, finding in ipairs(findings) do worst = math.max(worst, RANK[finding.level]) end
   return { confinement = CONFINEMENT[worst], findings = findings }

@@ -8,7 +8,8 @@ local M = {}
 
 --- Names, followed by a dot and six random characters. Hidden ones are made beside a result.
 M.PREFIXES = { build = ".flake-build", bundle = ".flake-bundle", export = ".flake-export",
-  files = "flake-files", import = "flake-import", info = "flake-info", new = ".flake-studio",
+  files = "flake-files", gpg = "flake-gpg", import = "flake-import", info = "flake-info",
+  new = ".flake-studio", policy = "flake-policy", sigstore = "flake-sigstore",
   studio = "flake-studio" }
 
 local Scratch = {}

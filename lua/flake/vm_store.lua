@@ -23,13 +23,26 @@ local function exists(name)
     "--force replaces it as soon as the new one is there"
 end
 
---- Starts an image. opts: {name=, force=, root=, user=}
+-- An image of a flake that demands signatures comes in a signed bundle only.
+local function check_demands(opts, dir)
+  local flakes = opts.checked and {} or vm.flakes_of(opts.name, dir, opts)
+  for _, flake in ipairs(flakes or {}) do
+    if #flake.signature_keys > 0 then
+      return nil, ("flake '%s' demands signatures, which image '%s' has only in a signed bundle: "
+        .. "flake-ctl import"):format(flake.name, opts.name), "ESIGNATURE"
+    end
+  end
+  return true
+end
+
+--- Starts an image. opts: {name=, force=, root=, user=, checked=signatures have been}
 -- Returns {dir=where its files go, temp=another empty directory, parts=of downloads}, which is to
 -- be closed (<close>); or nil, message, code.
 function M.begin(opts)
   local dir, message, code = vm.images_dir(opts)
   local ok
-  if dir then ok, message, code = fs.mkdir_p(dir) end
+  if dir then ok, message, code = check_demands(opts, ("%s/%s"):format(dir, opts.name)) end
+  if ok then ok, message, code = fs.mkdir_p(dir) end
   if not ok then return nil, message, code end
   if fs.lstat(dir .. "/" .. opts.name) and not opts.force then
     return exists(opts.name)

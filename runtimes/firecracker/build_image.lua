@@ -4,7 +4,9 @@ local e2fs = require "flake.e2fs"
 local fs = require "flake.fs"
 local pilot = require "flake.pilot"
 local podman = require "flake.podman"
+local podman_store = require "flake.store"
 local registry = require "flake.registry"
+local signature = require "flake.signature"
 local vm = require "flake.vm"
 local kernel = require "shipped.runtimes.firecracker.kernel"
 local modules = require "shipped.runtimes.firecracker.modules"
@@ -18,7 +20,9 @@ local SLACK = 64 * MIB
 -- Writes the files of a container of that image as tar. A command has to be named, but not to be
 -- there.
 local function export(reference, file)
-  local id, message, code = podman.ask("create", "--", reference, "/flake-image")
+  local ok, message, code = signature.ensure(podman_store.of(nil), reference)
+  local id
+  if ok then id, message, code = podman.ask("create", "--", reference, "/flake-image") end
   if not id then return nil, message, code end
   local gone <close> = setmetatable({}, { __close = function() -- luacheck: ignore gone
     podman.call({ "rm", "--force", id }, { stdout = "null", stderr = "null" })

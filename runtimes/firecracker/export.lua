@@ -14,7 +14,7 @@ return function(opts, ctx)
   local target = image.target_path(opts.target, flake.name .. ".flake")
   ctx.err:write(("saving flake %s to %s\n"):format(flake.name, target))
   local ok
-  ok, message, code = bundle.export(flake, target)
+  ok, message, code = bundle.export(flake, target, opts.sign)
   if not ok then return nil, message, code end
   return 0
 end

@@ -5,6 +5,7 @@ local fs = require "flake.fs"
 local includes = require "flake.includes"
 local registering = require "flake.registering"
 local registry = require "flake.registry"
+local signature = require "flake.signature"
 local vm = require "flake.vm"
 local yaml = require "flake.yaml"
 local engine = require "shipped.runtimes.firecracker.engine"
@@ -163,6 +164,11 @@ local function register(opts, ctx, name, image)
   local def = { name = name, engine = "firecracker", image = opts.vm,
     apps = { { path = opts.app, target = opts.target or opts.app } } }
   def.doc = definition(opts, image, link)
+  if #opts.require_signature > 0 then
+    ok, message, code = signature.record(def, def.doc.vm, opts.require_signature,
+      registry.dir(opts))
+    if not ok then return nil, message, code end
+  end
   local function warn(text) ctx.err:write("flake-ctl: warning: ", text, "\n") end
   ok, message, code = registry.register(def, { root = opts.root, user = opts.user,
     force = opts.force, pilot = ctx.info.bindir .. "/firecracker-pilot", warn = warn,

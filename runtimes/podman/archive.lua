@@ -9,6 +9,7 @@ local pilot = require "flake.pilot"
 local podman = require "flake.podman"
 local references = require "flake.references"
 local registry = require "flake.registry"
+local signature = require "flake.signature"
 
 local M = {}
 
@@ -129,7 +130,9 @@ function M.pull(flake, place)
   for n, reference in ipairs(M.references(flake)) do
     local ok, message, code = true, nil, nil
     if not id_of(place, reference) then
-      ok, message, code = place:podman({ "pull", "--", reference }, "inherit")
+      ok, message, code = signature.pull(place, reference, function(args)
+        return place:podman({ "pull", table.unpack(args) }, "inherit")
+      end)
       local id = ok and id_of(place, reference)
       for _, tag in ipairs(id and { "latest", "offered" } or {}) do
         place:tag(id, M.name(flake.state_name, n, tag))

@@ -3,6 +3,8 @@
 local podman = require "flake.podman"
 local quote = require("flake.text").quote
 local reason = require("flake.text").reason
+local signature = require "flake.signature"
+local store = require "flake.store"
 
 local M = {}
 
@@ -30,14 +32,14 @@ local function pull(reference)
     return nil, ("image '%s' is not here, and no registry has it: load it with "
       .. "flake-ctl podman load --oci FILE"):format(reference), "EENGINE"
   end
-  local result, message, code = podman.call({ "pull", "--quiet", "--", reference },
-    { stdin = "null", stdout = "null" })
-  if not result then return nil, message, code end
-  if podman.status(result) ~= 0 then
+  return signature.pull(store.of(nil), reference, function(args)
+    local result, message, code = podman.call({ "pull", "--quiet", table.unpack(args) },
+      { stdin = "null", stdout = "null" })
+    if not result then return nil, message, code end
+    if podman.status(result) == 0 then return true end
     return nil, ("cannot get image '%s'; see: flake-ctl podman pull --uri %s")
       :format(reference, quote(reference)), "EENGINE"
-  end
-  return true
+  end)
 end
 
 local function inspect(refs)

@@ -19,9 +19,9 @@ return function(opts, ctx)
   ctx.err:write(("saving image %s to %s\n"):format(flake.image, target))
   local ok
   if opts.bundle then
-    ok, message, code = require("flake.bundle").export(flake, target)
+    ok, message, code = require("flake.bundle").export(flake, target, opts.sign)
   else
-    ok, message, code = image.save(flake.image, target)
+    ok, message, code = image.save(flake.image, target, opts.sign)
   end
   if not ok then return nil, message, code end
   return 0

@@ -1,21 +1,15 @@
 -- SPDX-License-Identifier: MIT
 -- flake-ctl podman export --package: the images of a flake as archives; equal images, equal bytes.
 local fs = require "flake.fs"
+local image = require "flake.image"
 local oci = require "flake.oci"
-local podman = require "flake.podman"
 local progress = require "flake.progress"
 local scratch = require "flake.scratch"
 local archive = require "shipped.runtimes.podman.archive"
 
 local function save(reference, dir, err)
   err:write(("saving image %s\n"):format(reference))
-  -- podman shows its progress on a terminal.
-  local args = { "save", "--format", "oci-dir", "--output", dir, "--", reference }
-  if not fs.isatty(2) then table.insert(args, 2, "--quiet") end
-  local result, message, code = podman.call(args, { stdin = "null", stdout = "null" })
-  if not result then return nil, message, code end
-  if result.code == 0 then return true end
-  return nil, ("podman could not save image '%s'"):format(reference), "EENGINE"
+  return image.save_as("oci-dir", reference, dir)
 end
 
 --- Writes target, and target-2 and so on for the images of base and layers.

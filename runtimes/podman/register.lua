@@ -6,6 +6,7 @@ local podman = require "flake.podman"
 local process = require "flake.process"
 local registering = require "flake.registering"
 local registry = require "flake.registry"
+local signature = require "flake.signature"
 local base = require("flake.text").base
 local quote = require("flake.text").quote
 local yaml = require "flake.yaml"
@@ -58,6 +59,9 @@ local function warn(opts, ctx)
     if found and found.code == 1 then
       ctx.err:write(("flake-ctl: warning: image '%s' is not here yet; get it with: "
         .. "flake-ctl podman pull --uri %s\n"):format(reference, quote(reference)))
+    elseif found and #opts.require_signature > 0 then
+      ctx.err:write(("flake-ctl: warning: image '%s' is here already, and was not checked; this "
+        .. "does: flake-ctl podman pull --uri %s\n"):format(reference, quote(reference)))
     end
   end
   registering.warn_path(opts, opts.app, ctx)
@@ -129,6 +133,12 @@ local function register(opts, ctx, name, apps)
     images = images_of(opts), doc = definition(opts, apps) }
   local function note(text) ctx.err:write("flake-ctl: warning: ", text, "\n") end
   local message, code
+  if #opts.require_signature > 0 then
+    local ok
+    ok, message, code = signature.record(def, def.doc.container, opts.require_signature,
+      registry.dir(opts))
+    if not ok then return nil, message, code end
+  end
   def.exports, message, code = export_find.find(def, opts, opts.run_as, note)
   if not def.exports then return nil, message, code end
   return registry.register(def, { root = opts.root, user = opts.user, force = opts.force,
@@ -161,6 +171,7 @@ return function(opts, ctx)
     return nil, message, code, registering.hint(opts, code)
   end
   warn(opts, ctx)
+  registering.warn_signature(opts, name, old, ctx)
   registering.warn_risk(opts, name, ctx)
   end_old(old, opts)
   parts.finish(opts, name, old, ctx)

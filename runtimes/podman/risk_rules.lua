@@ -174,7 +174,7 @@ for name, words in pairs {
   ["oom-score-adj"] = "is ended late when the host is out of memory (%s)",
   ["cpu-rt-period"] = "real-time share of the CPU (%s)",
   ["cpu-rt-runtime"] = "real-time share of the CPU (%s)",
-  ["intel-rdt-closid"] = "is in the resource group %s",
+  ["rdt-class"] = "is in the resource class %s",
 } do
   RULES[name] = function(add, value) add("weak", words:format(value)) end
 end

@@ -8,6 +8,7 @@ local quote = require("flake.text").quote
 local reason = require("flake.text").reason
 local references = require "flake.references"
 local registry = require "flake.registry"
+local signature = require "flake.signature"
 local store = require "flake.store"
 
 local NEWS = 10 -- exit status of --check when something is new
@@ -143,8 +144,10 @@ end
 
 local function pull(place, name)
   local terminal = fs.isatty(2)
-  local argv = terminal and { "pull", name } or { "pull", "--quiet", name }
-  return place:podman(argv, terminal and "inherit" or "pipe")
+  return signature.pull(place, name, function(args)
+    if terminal then return place:podman({ "pull", table.unpack(args) }, "inherit") end
+    return place:podman({ "pull", "--quiet", table.unpack(args) })
+  end)
 end
 
 local function update_one(place, row, reference, image, ctx)

@@ -637,6 +637,25 @@ describe("flake-ctl firecracker", function()
       assert.matches("says something else than its bundle.yaml", err)
     end)
 
+    it("an image that must be signed comes in a signed bundle only", function()
+      place:put("/k.pub", "untrusted comment: minisign public key A83A93F6DA952ACF\n"
+        .. "RWTPKpXa9pM6qC5Y6xeEEPrUH+iP+t7P+Gsq9xfGCjk2BnTWTz8mRe16\n")
+      local file = place.root .. "/mybash.flake"
+      assert.are.equal(0, (place:ctl("firecracker", "export", "mybash", file)))
+      assert.are.equal(0, (register("--force", "--require-signature", place.root .. "/k.pub")))
+      assert.are.equal(1, #pilot.load("mybash").signature_keys)
+      local code, _, err = place:ctl("import", "--force", "--yes", file)
+      assert.are.equal(1, code)
+      assert.matches("flake 'mybash' demands a signature", err)
+      place:put("/rootfs", "x")
+      code, _, err = place:ctl("firecracker", "pull", "--force", "--name", "leap", "--rootfs",
+        place.root .. "/rootfs", "--kernel", place.root .. "/rootfs")
+      assert.are.equal(1, code)
+      assert.matches("flake 'mybash' demands signatures, which image 'leap' has only in", err)
+      assert.are.equal(2, (register("--force", "--require-signature",
+        place:put("/k.pem", "-----BEGIN PUBLIC KEY-----"))))
+    end)
+
     it("import takes no files but those that an image has", function()
       local file, dir = place.root .. "/mybash.flake", place.root .. "/unpacked"
       assert.are.equal(0, (place:ctl("firecracker", "export", "mybash", file)))

@@ -135,7 +135,7 @@ describe("podman update", function()
     assert.are.equal(0, code)
     assert.are.same({ reference = REF, state = "updated", old = "one", new = "two",
       flakes = { "x", "y" } }, rows[REF])
-    assert.are.equal(1, called("podman pull --quiet " .. REF))
+    assert.are.equal(1, called("podman pull --quiet -- " .. REF))
     assert.are.equal(1, called("--volume /a:/b --entrypoint=/dev/flake-init two --check /bin/x"))
     assert.are.equal(1, called("two --check /cmd"))
     assert.are.equal(0, called("--name x"))

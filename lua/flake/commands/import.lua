@@ -5,7 +5,8 @@ local registry = require "flake.registry"
 
 local function look(opts, ctx)
   local report, message, code = require("flake.bundle").look(opts.file, { root = opts.root,
-    user = opts.user, anywhere = opts.commands_anywhere })
+    user = opts.user, anywhere = opts.commands_anywhere,
+    require_signature = opts.require_signature })
   if not report then return nil, message, code end
   require("flake.bundle_show").print(report, ctx.out)
   return 0
@@ -20,7 +21,7 @@ local function import(opts, ctx)
   end
   return require("flake.bundle").import(opts.file, { root = opts.root, user = opts.user,
     force = opts.force, anywhere = opts.commands_anywhere, bindir = ctx.info.bindir,
-    confirm = confirm })
+    require_signature = opts.require_signature, confirm = confirm })
 end
 
 local function run(opts, ctx)
@@ -46,6 +47,8 @@ return {
     { name = "yes", flag = true, about = "Import it without a question, whatever it can do." },
     { name = "commands-anywhere", flag = true,
       about = "Its commands may be outside of directories of commands." },
+    { name = "require-signature", multiple = true, metavar = "FILE",
+      about = "Public key (GPG, minisign) that must have signed it, and later ones; repeatable." },
     { name = "force", flag = true, about = "Replace a flake that exists; never a foreign file." },
     { name = "root", metavar = "DIR", check = cli.absolute_path,
       about = "Fake root for definitions and command links." },

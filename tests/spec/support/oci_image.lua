@@ -38,16 +38,31 @@ name() { sed -i "\|^$1 |d" "$have"; echo "$1 $2" >>"$have"; }
 field() { sed -n "s/.*$1\":\"\([^\"]*\)\".*/\1/p"; }
 case "$1 $2" in
 'image exists') grep -q "^$3 " "$have" || exit 1 ;;
-'image inspect') printf '[{"Id":"%s"}]' "$(sed -n "s|^$3 ||p" "$have")" ;;
+'image inspect')
+  for image; do :; done
+  grep -q "^$image " "$have" || { echo "Error: $image: no such image" >&2; exit 125; }
+  printf '[{"Id":"%s"}]' "$(sed -n "s|^$image ||p" "$have")" ;;
 'images --all') echo '[]' ;;
-'load --quiet')
-  m=$(tar -xOf "$4" index.json | field digest)
-  id=$(tar -xOf "$4" "blobs/sha256/${m#sha256:}" | sed 's/,"layers.*//' | field digest)
+'load --quiet' | 'load --input')
+  while [ "$1" != --input ]; do shift; done
+  m=$(tar -xOf "$2" index.json | field digest)
+  id=$(tar -xOf "$2" "blobs/sha256/${m#sha256:}" | sed 's/,"layers.*//' | field digest)
   name "${id#sha256:}" "${id#sha256:}"
-  tar -xOf "$4" index.json | field ref.name | while read -r n; do name "$n" "${id#sha256:}"; done ;;
+  for n in $(tar -xOf "$2" index.json | field ref.name); do name "$n" "${id#sha256:}"; done
+  exit ;;
 save*) while [ $# -gt 1 ]; do [ "$1" = --output ] && cp "$0.image" "$2"; shift; done ;;
 esac
 case "$1" in
+pull)
+  for image; do policy="$policy ${image#--signature-policy=}"; done
+  for file in $policy; do
+    [ -f "$file" ] && grep -q reject "$file" || continue
+    echo "Error: Source image rejected: by $file" >&2
+    exit 125
+  done
+  grep -q "^$image " "$0.registry" || { echo "Error: $image: not there" >&2; exit 125; }
+  name "$image" "$(sed -n "s|^$image ||p" "$0.registry")"
+  name "$(sed -n "s|^$image ||p" "$0.registry")" "$(sed -n "s|^$image ||p" "$0.registry")" ;;
 tag) name "$3" "$2" ;;
 untag) sed -i "\|^$3 |d" "$have" ;;
 rmi) sed -i "\|^$2 |d" "$have" ;;
@@ -60,10 +75,20 @@ function M.stand_in(place, body)
   place.image = place.bin .. "/podman.image"
 end
 
+--- What the stand-in can pull: {[name]=id}.
+function M.registry(place, images)
+  local lines = {}
+  for name, id in pairs(images) do table.insert(lines, ("%s %s\n"):format(name, id)) end
+  assert(fs.write(place.bin .. "/podman.registry", table.concat(lines)))
+end
+
 --- Names an image in the store of the stand-in.
 function M.name(place, name, id)
-  local file = place.bin .. "/podman.have"
-  assert(fs.write(file, ("%s%s %s\n%s %s\n"):format(fs.read(file) or "", name, id, id, id)))
+  local file, kept = place.bin .. "/podman.have", {}
+  for line in (fs.read(file) or ""):gmatch("[^\n]+") do
+    if line:match("^%S+") ~= name then table.insert(kept, line .. "\n") end
+  end
+  assert(fs.write(file, ("%s%s %s\n%s %s\n"):format(table.concat(kept), name, id, id, id)))
 end
 
 --- The id that a name has in the store of the stand-in, or nil.
