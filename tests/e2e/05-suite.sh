@@ -23,7 +23,9 @@ echo "$no_such_variable"
 SH
 topic signals <<'SH'
 fresh_set=0000000000000000
-check "nothing is ignored or blocked" [ "$(sed -n 's/^Sig[BI][lg][kn]:\s*//p' /proc/self/status | xargs)" = "$fresh_set $fresh_set" ]
+# 32 and 33 are libc's own: no program can reset them.
+check "nothing is ignored or blocked" [ "$(sed -n 's/^Sig[BI][lg][kn]:\s*//p' /proc/self/status |
+	sed 's/[01][08]0000000$/000000000/' | xargs)" = "$fresh_set $fresh_set" ]
 check "nothing comes on standard input" [ "$(readlink /proc/$$/fd/0)" = /dev/null ]
 check "a flake starts, and ends by a signal" eval 'flake fsig /bin/sh && run fsig -c "kill -PIPE \$\$" && rc_is 141'
 check "a topic has no terminal" [ "$(cut -d' ' -f7 /proc/$$/stat)" = 0 ]

@@ -49,7 +49,7 @@ static void make_link(const struct place *p, const char *target, const char *nam
 static int setup(void **state)
 {
 	struct place *p = xcalloc(1, sizeof(*p));
-	cleanup_free char *outside = NULL, *up = NULL;
+	cleanup_free char *outside = NULL;
 
 	*state = p;
 	p->dir = fs_temp_dir(NULL, "test_tree", NULL);
