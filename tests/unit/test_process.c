@@ -11,14 +11,15 @@
 #include "process.h"
 #include "util.h"
 
-// Waits for that child to the end, with a limit for one that no signal reaches. Returns its signal.
+// Waits for that child to its end, and returns its signal. Without a limit of its own, for which
+// valgrind 3.19 lacks a system call: tests/limit ends what hangs.
 static int served(pid_t pid)
 {
-	struct process_talk talk = { .pid = pid, .in = -1, .out = -1, .err = -1, .timeout = 120 };
+	struct process_talk talk = { .pid = pid, .in = -1, .out = -1, .err = -1 };
 	int sig;
 
 	assert_int_equal(process_communicate(&talk, NULL), 0);
-	sig = talk.timed_out ? -1 : talk.status.signal;
+	sig = talk.status.signal;
 	process_talk_end(&talk);
 	return sig;
 }
