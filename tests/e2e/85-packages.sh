@@ -239,6 +239,8 @@ debian_root() {
 	run in_root flake-ctl podman register --container "$IMAGE" --app /usr/bin/mine --target /bin/echo --opt "--net none" --opt "--cgroups disabled"
 	check "register" rc_is 0
 	[ -z "$engine" ] || { run in_root mine own; check "an own flake runs, hooked" out_is "hooked own"; }
+	# What networks of podman need is podman's to recommend, and the doctor's to name.
+	run in_root apt-get install -y iptables nftables
 	run in_root flake-ctl doctor
 	[ -z "$engine" ] || check "flake-ctl doctor is content" rc_is 0
 	check "dpkg --verify" [ -z "$(in_root dpkg --verify flake-pilot podman-pilot)" ]
