@@ -114,7 +114,8 @@ mkdir -p "$RR/run"
 run make -s rpm OUT="$P/rpm"
 check "make rpm" rc_is 0
 run env HOME="$P" rpmlint -r packaging/rpm/rpmlintrc "$P/rpm"/*.rpm
-check "rpmlint has no errors" [ "$rc" = 0 -a "$(grep -c ': E: ' "$out")" = 0 ]
+# Without dictionaries the filter of words is unused, which rpmlint calls an error.
+check "rpmlint has no errors" bash -c "grep -q 'specfiles checked' '$out' && ! grep ': E: ' '$out' | grep -v unused-rpmlintrc-filter"
 in_rpm_root() { HOME=$P rpm --root "$RR" --dbpath /var/lib/rpm "$@"; }
 rm "$P/rpm"/*.src.rpm
 run in_rpm_root -i --nodeps "$P/rpm"/*.rpm
